@@ -1,0 +1,58 @@
+"""Everything that a plugin imports, and all that it may import of the harness."""
+
+from harness.contract.augmentation import Augmentation
+from harness.contract.backbone import Backbone
+from harness.contract.batch import Batch
+from harness.contract.context import Context
+from harness.contract.dataset import DataInfo, Dataset, Prepared, Split
+from harness.contract.hooks import hookimpl
+from harness.contract.metric import Metric
+from harness.contract.optimizer import Optimizer
+from harness.contract.sampler import Sampler
+from harness.contract.schedule import Schedule
+from harness.contract.stage import EXCLUSIVE_STAGES, Stage
+from harness.contract.trick import Closure, Slots, StepPlan, StepResult, Trick, Update
+from harness.contract.views import BoardView, RecordView, RegistryView, SuiteView, TrialsView, TrialView
+
+KINDS: dict[str, type] = {
+    "dataset": Dataset,
+    "sampler": Sampler,
+    "augmentation": Augmentation,
+    "backbone": Backbone,
+    "optimizer": Optimizer,
+    "schedule": Schedule,
+    "trick": Trick,
+    "metric": Metric,
+}
+"""The kinds of component, each with the base class that its plugins derive from."""
+
+__all__ = [
+    "EXCLUSIVE_STAGES",
+    "KINDS",
+    "Augmentation",
+    "Backbone",
+    "Batch",
+    "BoardView",
+    "Closure",
+    "Context",
+    "DataInfo",
+    "Dataset",
+    "Metric",
+    "Optimizer",
+    "Prepared",
+    "RecordView",
+    "RegistryView",
+    "Sampler",
+    "Schedule",
+    "Slots",
+    "Split",
+    "Stage",
+    "StepPlan",
+    "StepResult",
+    "SuiteView",
+    "TrialView",
+    "TrialsView",
+    "Trick",
+    "Update",
+    "hookimpl",
+]

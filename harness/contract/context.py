@@ -1,0 +1,54 @@
+"""What a component may ask for when it is bound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from torch.nn import Module
+
+
+class Context(Protocol):
+    """A component's view of its trial. It offers no dataset name, trial id, evaluation data or clock.
+
+    Names of draws and generators are the component's own: two components never share a stream, and adding
+    a component moves no other's.
+    """
+
+    num_classes: int
+    total_steps: int
+    steps_per_epoch: int
+    device: torch.device
+    model: Module
+
+    @property
+    def step(self) -> int:
+        """The step that is under way, from 0."""
+        ...
+
+    @property
+    def progress(self) -> float:
+        """Share of the budget done when this step started, from 0 up to but not 1."""
+        ...
+
+    def draws(self, name: str, n: int) -> Callable[[Tensor], Tensor]:
+        """Return a function from sample ids, int64 (B,), to uniform numbers in [0, 1), float32 (B, n).
+
+        A number depends on (suite seed, replicate, epoch, component, name, sample id) and on nothing else.
+        """
+        ...
+
+    def step_draws(self, name: str, n: int) -> Callable[[], Tensor]:
+        """Return a function that gives this step's n uniform numbers in [0, 1), float32 (n,).
+
+        They depend on (suite seed, replicate, step, component, name): asked twice in a step, they are
+        the same.
+        """
+        ...
+
+    def generator(self, name: str) -> torch.Generator:
+        """Return a CPU generator keyed by (suite seed, replicate, component, name), for what is added to the model."""
+        ...

@@ -1,0 +1,137 @@
+"""Tricks: anything that changes how a model is trained, composed into the step once per trial.
+
+A trick gives what it needs and nothing else. The functions in its `Slots` are put together when the trial
+starts; a slot that nobody fills costs nothing. One door for each kind of change:
+
+    phase       on a boundary of the budget          unfreezing, resizing
+    batch       the batch, before it is split        label smoothing, adversarial examples
+    loss        (logits, target) -> loss             focal loss; exclusive
+    objective   (model, micro-batch) -> loss         distillation, auxiliary heads
+    gradients   once a parameter update              clipping, centralisation
+    update      around the optimizer's step          SAM, averages of weights, Lookahead
+    eval_model  which weights are judged             averages, test-time augmentation
+
+For a first trick of your own, copy `harness_plugins/tricks/label_smoothing.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from harness.contract.stage import Stage
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+
+    from harness.contract.batch import Batch
+    from harness.contract.context import Context
+
+    Loss = Callable[[Tensor, Tensor], Tensor]
+    Objective = Callable[[Batch], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What an update tells of itself.
+
+    Attributes:
+        loss: The loss at the weights that the step started from, detached, on the device.
+        applied: False where the update was skipped (a loss scale that overflowed).
+    """
+
+    loss: Tensor
+    applied: bool = True
+
+
+class Closure(Protocol):
+    """Clears the gradients, runs forward and backward over the whole batch, and returns the mean loss.
+
+    Every call in a step sees the same batch and starts from the same key, so dropout masks repeat. With
+    `ascent=True` no batch-norm layer tracks statistics.
+    """
+
+    def __call__(self, *, ascent: bool = False) -> Tensor:
+        """Run the pass; the gradients stay in the parameters."""
+        ...
+
+
+Update = Callable[[Closure], StepResult]
+"""One parameter update. The innermost one: closure, `gradients` slots, optimizer."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepPlan:
+    """The shape of a step, before anything is built.
+
+    Attributes:
+        micro_batches: Parts that a batch is split into; their gradients are averaged over the samples.
+        boundaries: Shares of the budget, within (0, 1), at which `phase` is called (and at step 0).
+    """
+
+    micro_batches: int = 1
+    boundaries: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """The functions of one trick; every one is optional, and None costs nothing.
+
+    Attributes:
+        phase: Called at step 0 and at the boundaries of the plan, outside the step.
+        batch: Once a step, on the whole per-rank batch, on the device, before the split into micro-batches.
+        loss: (logits (B, K), target (B,) or (B, K)) -> mean loss, a scalar. Exclusive.
+        objective: Wraps micro-batch -> (loss, logits); adds terms.
+        gradients: Once a parameter update, on the list of gradients, in place; never on an ascent pass.
+        update: Wraps an update.
+        eval_model: Raw model -> the model that is judged; chained in stage order; on the clock.
+        state: Tensors that a checkpoint has to hold. They are filled in place when a trial resumes.
+        observe: Called once, after training: the trick's `observable`, 0 where it never acted.
+    """
+
+    phase: Callable[[], None] | None = None
+    batch: Callable[[Batch], Batch] | None = None
+    loss: Loss | None = None
+    objective: Callable[[Objective], Objective] | None = None
+    gradients: Callable[[list[Tensor]], None] | None = None
+    update: Callable[[Update], Update] | None = None
+    eval_model: Callable[[Module], Module] | None = None
+    state: Mapping[str, list[Tensor]] | None = None
+    observe: Callable[[], float] | None = None
+
+
+class Trick:
+    """Base of every trick plugin: a frozen dataclass whose fields are its parameters.
+
+    Class variables:
+        stage: Where its functions stand among others'.
+        provides, conflicts, requires: Tags; `harness check` refuses an arm in which one's `conflicts`
+            meets another's `provides`, or whose `requires` nobody provides.
+        identity: Parameters at which it does nothing, bit for bit; None where there are none.
+        observable: Name, with its unit, of what `Slots.observe` measures: the proof that the trick is on.
+        resume: "exact", or why a resumed trial has to start over.
+    """
+
+    stage: ClassVar[Stage] = Stage.OBJECTIVE
+    provides: ClassVar[frozenset[str]] = frozenset()
+    conflicts: ClassVar[frozenset[str]] = frozenset()
+    requires: ClassVar[frozenset[str]] = frozenset()
+    identity: ClassVar[Mapping[str, object] | None] = None
+    observable: ClassVar[str] = ""
+    resume: ClassVar[str] = "exact"
+
+    def plan(self, plan: StepPlan) -> StepPlan:
+        """Return the plan of the step as this trick wants it."""
+        return plan
+
+    def model(self, model: Module, ctx: Context) -> Module:
+        """Return the model, changed; what is added is initialised from `ctx.generator`."""
+        del ctx
+        return model
+
+    def bind(self, ctx: Context) -> Slots:
+        """Return the functions of this trick for one trial."""
+        del ctx
+        return Slots()
