@@ -1,0 +1,75 @@
+# The two commands of the README are `make quickstart` and `make test`; `make help` lists the rest.
+# Everything runs in .venv, which is made on first use: by uv where it is present, else by venv and pip.
+
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null)
+STAMP := $(VENV)/.installed-dev
+RUN_STAMP := $(VENV)/.installed
+
+.PHONY: help quickstart test slow lint format types imports check bench wheel clean
+
+help:  ## what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+$(BIN)/python:
+ifneq ($(UV),)
+	$(UV) venv --quiet --allow-existing $(VENV)
+else
+	$(PYTHON) -m venv $(VENV)
+endif
+
+$(RUN_STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing into $(VENV): torch with CUDA is about 5.5 GB, and takes a minute or two."
+ifneq ($(UV),)
+	$(UV) pip install --quiet --python $(BIN)/python -c constraints.txt -e .
+else
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+endif
+	@touch $@
+
+$(STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing into $(VENV): torch with CUDA is about 5.5 GB, and takes a minute or two."
+ifneq ($(UV),)
+	$(UV) pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'
+else
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+endif
+	@touch $@ $(RUN_STAMP)
+
+quickstart: $(RUN_STAMP)  ## a fair leaderboard on real digits in about two minutes
+	$(BIN)/harness run benchmarks/suites/quickstart.toml
+
+test: $(STAMP)  ## the default tier, side by side on all cores
+	$(BIN)/python -m pytest -n auto --dist worksteal -q
+
+slow: $(STAMP)  ## the slow tier: killed launchers, whole suites, a third party's distribution
+	$(BIN)/python -m pytest -m slow -q
+
+lint: $(STAMP)  ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(STAMP)  ## ruff, writing
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(STAMP)  ## mypy --strict on both packages
+	$(BIN)/mypy
+
+imports: $(STAMP)  ## the floors
+	$(BIN)/lint-imports --no-cache
+
+check: lint types imports test  ## all but the slow tier
+
+bench: $(STAMP)  ## benchmarks/gates, one at a time
+	$(BIN)/python -m pytest benchmarks/gates -q --benchmark-only --benchmark-json .benchmarks/latest.json
+
+wheel: $(STAMP)  ## dist/*.whl
+	rm -rf dist
+	$(BIN)/python -m build --wheel --outdir dist >/dev/null
+	@ls dist
+
+clean:  ## all that was made, but the results
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .benchmarks

@@ -1,0 +1,31 @@
+"""Learning curves of an arm: at every epoch the mean, lowest and highest of its completed replicates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from itertools import zip_longest
+from typing import Any
+
+from harness.board.select import Record, value_at
+
+CURVES = ("train_loss", "validation_loss", "validation_top1", "learning_rate")
+
+
+def curves_of(records: Iterable[Record]) -> dict[str, Any]:
+    """Return `epoch` and, for each curve, `mean`, `low` and `high` lists; null where no replicate has a value."""
+    found = [curves for record in records if isinstance(curves := value_at(record, "curves"), dict)]
+    epochs = max((curves.get("epoch") or [] for curves in found), key=len, default=[])
+    return {"epoch": list(epochs), **{name: _over_replicates(found, name) for name in CURVES}}
+
+
+def _over_replicates(found: list[dict[str, Any]], name: str) -> dict[str, list[float | None]]:
+    mean: list[float | None] = []
+    low: list[float | None] = []
+    high: list[float | None] = []
+    for column in zip_longest(*(curves.get(name) or [] for curves in found)):
+        values = [value for value in column if isinstance(value, (int, float)) and math.isfinite(value)]
+        mean.append(math.fsum(values) / len(values) if values else None)
+        low.append(min(values, default=None))
+        high.append(max(values, default=None))
+    return {"mean": mean, "low": low, "high": high}

@@ -1,0 +1,51 @@
+"""The board as CSV: one line an arm, every number in full."""
+
+from __future__ import annotations
+
+import csv as writer
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from harness.board.wording import plain
+
+_LEFT_OUT = frozenset({"recipe", "components"})
+_JOINED = frozenset({"stamps", "varies", "statuses"})
+
+
+def csv(board: Mapping[str, Any]) -> str:
+    """Return the rows with nested values as `top1_mean`; a column is there where any row has it."""
+    rows = [_flat(row) for row in board["rows"]]
+    columns = list(dict.fromkeys(["rank", "arm", "verdict", *sorted({name for row in rows for name in row})]))
+    stream = io.StringIO()
+    sheet = writer.writer(stream, lineterminator="\n")
+    sheet.writerow([cell(name) for name in columns])
+    sheet.writerows([cell(row.get(name)) for name in columns] for row in rows)
+    return stream.getvalue()
+
+
+def cell(value: object) -> str:
+    """Return a cell that no spreadsheet takes for a formula; numbers stay numbers."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    text = plain(value)
+    return f"'{text}" if text.lstrip()[:1] in ("=", "+", "-", "@", "|", "%", "−") else text
+
+
+def _flat(row: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        if name in _LEFT_OUT and not prefix:
+            continue
+        if name in _JOINED and not prefix:
+            parts = [f"{key} {number}" for key, number in value.items()] if isinstance(value, dict) else value
+            flat[name] = "; ".join(map(str, parts))
+        elif isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}_")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat

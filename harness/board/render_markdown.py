@@ -1,0 +1,96 @@
+"""The board in Markdown, compact enough for a pull request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from harness.board import wording
+from harness.board.wording import plain
+
+_COLUMNS = (
+    "#",
+    "arm",
+    "top-1, %",
+    "NLL",
+    "Δ top-1",
+    "verdict",
+    "images/s",
+    "memory",
+    "parameters",
+    "FLOPs",
+    "failed",
+)
+_ALIGN = ("--:", ":--", "--:", "--:", "--:", ":--", "--:", "--:", "--:", "--:", "--:")
+_SPECIAL = re.compile(r"([\\`*_\[\]|~])")
+
+
+def escape(value: object) -> str:
+    """Return text that Markdown shows as it is: no markup, table cell, HTML, mention or link."""
+    text = _SPECIAL.sub(r"\\\1", plain(value).replace("&", "&amp;"))
+    for character, entity in (
+        ("<", "&lt;"),
+        (">", "&gt;"),
+        ("@", "&#64;"),
+        ("://", "&#58;//"),
+        ("www.", "www&#46;"),
+    ):
+        text = text.replace(character, entity)
+    return text
+
+
+def markdown(board: Mapping[str, Any]) -> str:
+    """Return the board as a table with a line of reason for each arm."""
+    lines = [
+        f"### {escape(board['suite'])}",
+        "",
+        f"{escape(wording.summary(board))}; plan `{_code(board['plan'])}`.",
+        "",
+    ]
+    for notice in wording.notices(board):
+        lines += [f"> **Note:** {escape(notice)}", ">"]
+    if lines[-1] == ">":
+        lines[-1] = ""
+    lines += [_table_row(_COLUMNS), _table_row(_ALIGN)]
+    lines += [_table_row(_cells(row)) for row in board["rows"]]
+    lines += ["", escape(wording.method(board)), ""]
+    lines += [
+        f"- **{escape(row['arm'])}**: {_remarks(row)}"
+        for row in board["rows"]
+        if not row["baseline"] or row["stamps"]
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    verdict = wording.verdict(row)
+    return (
+        wording.rank(row),
+        escape(row["arm"]),
+        wording.with_half_width(row["top1"]),
+        wording.with_half_width(row["nll"], 3),
+        wording.interval(row["difference"]),
+        f"**{verdict}**" if row["verdict"] in ("better", "worse") else verdict,
+        wording.speed(row),
+        wording.memory(row["peak_memory_bytes"]),
+        wording.count(row["parameters"]),
+        wording.times(row["training_flops_ratio"]),
+        wording.failed(row),
+    )
+
+
+def _remarks(row: Mapping[str, Any]) -> str:
+    """Return reason, stamps and declared differences in one line."""
+    parts = [row["reason"], *row["stamps"]]
+    if row["varies"]:
+        parts.append("varies " + ", ".join(map(str, row["varies"])))
+    return "; ".join(escape(part) for part in parts if part)
+
+
+def _table_row(cells: tuple[str, ...]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _code(value: object) -> str:
+    return re.sub(r"[^0-9A-Za-z_-]", "?", str(value))

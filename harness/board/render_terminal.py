@@ -1,0 +1,63 @@
+"""The board for the end of `harness run`, within 100 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from harness.board import wording
+from harness.board.wording import plain
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+WIDTH = 100
+_STYLES = {"better": "bold cyan", "worse": "bold yellow", "equal": "green", "not resolved": "dim"}
+
+
+def terminal(board: Mapping[str, Any]) -> RenderableType:
+    """Return a rich renderable: notices, the table, and a line of reason for each arm.
+
+    Names reach rich as `Text`, never as markup.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, width=None, show_edge=False)
+    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column("arm", overflow="fold", max_width=24)
+    for name in ("top-1, %", "Δ top-1"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for name in ("images/s", "memory", "FLOPs", "failed"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in board["rows"]:
+        style = _STYLES.get(row["verdict"] or "", "bold" if row["baseline"] else "dim")
+        table.add_row(
+            wording.rank(row),
+            Text(plain(row["arm"]), style="bold" if row["baseline"] else ""),
+            wording.with_half_width(row["top1"]),
+            wording.with_half_width(row["difference"], sign=True),
+            Text(wording.verdict(row), style=style),
+            wording.speed(row),
+            wording.memory(row["peak_memory_bytes"]),
+            wording.times(row["training_flops_ratio"]),
+            wording.failed(row),
+        )
+    title = Text.assemble((plain(board["suite"]), "bold"), f"  {wording.summary(board)}")
+    notices = [Text(f"! {notice}", style="yellow") for notice in wording.notices(board)]
+    reasons = [
+        Text.assemble((f"  {plain(row['arm'])}  ", _STYLES.get(row["verdict"] or "", "dim")), _remarks(row))
+        for row in board["rows"]
+        if not row["baseline"] or row["stamps"]
+    ]
+    return Group(
+        title, *notices, Text(), table, Text(), *reasons, Text(), Text(wording.method(board), style="dim")
+    )
+
+
+def _remarks(row: Mapping[str, Any]) -> str:
+    reason = [] if row["baseline"] else [row["reason"]]
+    return plain("; ".join([*reason, *row["stamps"]]))

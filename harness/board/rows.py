@@ -1,0 +1,207 @@
+"""One row of the board: what an arm's records and timings say, apart from the comparison."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from harness.board.select import FAILED_BY_ARM, ArmTrials, Record, number_at, value_at
+from harness.board.statistics import Estimate, estimate, mean_of, median_of
+
+Json = dict[str, Any]
+
+UNSTABLE = 0.1
+ORDER_DECLARED = ("data", "dataset", "sampler", "order", "batch_size", "budget")
+
+
+def test_top1(trials: ArmTrials, chance: float) -> dict[int, float]:
+    """Return test accuracy by replicate, in points; a replicate that the arm itself failed has chance accuracy."""
+    top1 = {}
+    for replicate, record in trials.counted.items():
+        value = number_at(record, "results", "test", "top1")
+        top1[replicate] = value if record["status"] == "completed" and value is not None else chance
+    return top1
+
+
+def shown(value: Estimate | None) -> Json | None:
+    """Return an estimate as JSON."""
+    if value is None:
+        return None
+    half = None if value.high is None else (value.high - (value.low or 0.0)) / 2
+    return {
+        "mean": value.mean,
+        "low": value.low,
+        "high": value.high,
+        "half_width": half,
+        "deviation": value.deviation,
+        "count": value.count,
+    }
+
+
+def row_of(arm: Json, trials: ArmTrials, chance: float, alpha: float) -> Json:
+    """Return the columns of one arm that need neither the baseline nor the timings."""
+    good = list(trials.good.values())
+    failed = len(trials.counted) - len(good)
+    statuses = Counter(str(record.get("status")) for record in trials.counted.values())
+    stopped = Counter(str(record.get("status")) for replicate, record in _unfinished(trials).items())
+    missing = len(trials.planned) - len(trials.counted) - sum(stopped.values())
+    return {
+        "arm": trials.name,
+        "replicates": {
+            "planned": len(trials.planned),
+            "good": len(good),
+            "failed": failed,
+            "missing": len(trials.planned) - len(trials.counted),
+        },
+        "failure_rate": failed / len(trials.counted) if trials.counted else None,
+        "statuses": dict(
+            sorted({**statuses, **stopped, **({"missing": missing} if missing else {})}.items())
+        ),
+        "attempts": len(trials.attempts),
+        "top1": shown(estimate(list(test_top1(trials, chance).values()), alpha)),
+        "nll": shown(estimate(_numbers(good, "results", "test", "nll"), alpha)),
+        "metrics": {
+            name: shown(estimate(_numbers(good, "results", "test", "metrics", name), alpha))
+            for name in _names(good, "results", "test", "metrics")
+        },
+        "validation_top1": _mean(_numbers(good, "results", "validation", "top1")),
+        "parameters": _middle(_numbers(good, "parameters")),
+        "training_flops": _middle(_numbers(good, "budget", "training_flops")),
+        "train_seconds": _mean(_numbers(good, "seconds", "train")),
+        "observables": _observables(good),
+        "varies": list(arm.get("varies") or []),
+        "recipe": arm.get("recipe"),
+        "components": arm.get("components"),
+    }
+
+
+def stamps_of(arm: Json, row: Json, trials: ArmTrials, baseline: ArmTrials) -> list[str]:
+    """Return what a reader has to know before believing the row."""
+    counts = row["replicates"]
+    finished = counts["planned"] - counts["missing"]
+    stamps = []
+    if arm.get("failure"):
+        stamps.append(f"not run: {arm['failure']}")
+    if counts["missing"]:
+        stamps.append(f"{finished} of {counts['planned']} replicates")
+    if counts["failed"] and counts["failed"] == finished:
+        stamps.append(f"failed: all {finished} replicates")
+    elif is_unstable(row):
+        stamps.append(f"unstable: {counts['failed']} of {finished} failed")
+    if changes := sorted(
+        {str(change) for record in trials.counted.values() for change in record.get("changes") or []}
+    ):
+        stamps.append("changed global state: " + "; ".join(changes))
+    if trials.name != baseline.name:
+        if is_no_op(trials, baseline):
+            stamps.append("no-op: weights and outputs equal the baseline's, bit for bit")
+        if order_differs(arm, trials, baseline):
+            stamps.append("not comparable: order")
+    stamps += [
+        f"no-op: {name} was 0 in every replicate"
+        for name, value in row["observables"].items()
+        if value["low"] == 0.0 == value["high"]
+    ]
+    return stamps
+
+
+def is_unstable(row: Json) -> bool:
+    """Return whether more than one counted replicate in ten failed by the arm's own doing."""
+    return bool(row["failure_rate"] is not None and row["failure_rate"] > UNSTABLE)
+
+
+def is_no_op(trials: ArmTrials, baseline: ArmTrials) -> bool:
+    """Return whether final weights and evaluation outputs equal the baseline's in every common replicate."""
+    own, other = trials.good, baseline.good
+    common = own.keys() & other.keys()
+    return bool(common) and all(
+        (digest := value_at(own[replicate], "digests", name)) is not None
+        and digest == value_at(other[replicate], "digests", name)
+        for replicate in common
+        for name in ("final_weights", "evaluation_outputs")
+    )
+
+
+def order_differs(arm: Json, trials: ArmTrials, baseline: ArmTrials) -> bool:
+    """Return whether an arm saw other data in another order than the baseline, without having declared it."""
+    if any(str(key).split(".")[0] in ORDER_DECLARED for key in arm.get("varies") or []):
+        return False
+    own, other = trials.good, baseline.good
+    orders = [
+        {value_at(own[replicate], "digests", "order"), value_at(other[replicate], "digests", "order")}
+        - {None}
+        for replicate in own.keys() & other.keys()
+    ]
+    return any(len(order) > 1 for order in orders)
+
+
+def paired(trials: ArmTrials, baseline: ArmTrials, chance: float, baseline_chance: float) -> list[float]:
+    """Return arm minus baseline by replicate, in points, where both have a record that may take part."""
+    own, other = test_top1(trials, chance), test_top1(baseline, baseline_chance)
+    return [
+        own[replicate] - other[replicate]
+        for replicate in sorted(own.keys() & other.keys())
+        if not trials.counted[replicate].get("changes") and not baseline.counted[replicate].get("changes")
+    ]
+
+
+def failures_of(trials: ArmTrials) -> list[Json]:
+    """Return every attempt that did not complete, machine-caused ones included, with its culprit."""
+    return [
+        {
+            "trial": record.get("trial"),
+            "arm": trials.name,
+            "replicate": replicate,
+            "attempt": record.get("attempt"),
+            "status": record.get("status"),
+            "counted": record.get("status") in FAILED_BY_ARM,
+            "culprit": _culprit(record.get("culprit")),
+        }
+        for replicate, record in trials.attempts
+        if record.get("status") != "completed"
+    ]
+
+
+def _culprit(culprit: Any) -> Json | None:
+    if not isinstance(culprit, dict):
+        return None
+    # The innermost frames are what a reader needs; a recursion's traceback would be most of the board.
+    return {**culprit, "traceback": str(culprit.get("traceback") or "")[-4000:]}
+
+
+def _unfinished(trials: ArmTrials) -> dict[int, Record]:
+    """Return the last attempt of every replicate that only the machine has stopped."""
+    return {replicate: record for replicate, record in trials.attempts if replicate not in trials.counted}
+
+
+def _numbers(records: list[Record], *keys: str) -> list[float]:
+    return [value for record in records if (value := number_at(record, *keys)) is not None]
+
+
+def _names(records: list[Record], *keys: str) -> list[str]:
+    return sorted({str(name) for record in records for name in value_at(record, *keys) or {}})
+
+
+def _mean(values: list[float]) -> float | None:
+    return mean_of(values) if values else None
+
+
+def _middle(values: list[float]) -> float | None:
+    return median_of(values) if values else None
+
+
+def _observables(good: list[Record]) -> Mapping[str, Json]:
+    """Return each trick's observable over the replicates: what it is called, mean, lowest, highest."""
+    found: dict[str, Json] = {}
+    for trick in _names(good, "observables"):
+        values = _numbers(good, "observables", trick, "value")
+        if values:
+            name = next((n for r in good if (n := value_at(r, "observables", trick, "name"))), "")
+            found[trick] = {
+                "name": str(name),
+                "mean": mean_of(values),
+                "low": min(values),
+                "high": max(values),
+            }
+    return found

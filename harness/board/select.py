@@ -1,0 +1,108 @@
+"""Which records count: the final attempt of every trial of the plan, under the arms that the plan gives it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Record = Mapping[str, Any]
+
+FAILED_BY_ARM = frozenset({"diverged", "oom", "timeout", "crashed", "failed"})
+STOPPED_BY_MACHINE = frozenset({"preempted", "lost"})
+
+
+@dataclass(frozen=True, slots=True)
+class ArmTrials:
+    """One arm's trials.
+
+    Attributes:
+        name: The arm.
+        planned: Its replicates, ascending.
+        attempts: Every record of its trials, by replicate and attempt.
+        counted: The record that counts, by replicate; a replicate that only the machine has stopped has none.
+    """
+
+    name: str
+    planned: tuple[int, ...]
+    attempts: list[tuple[int, Record]] = field(default_factory=list)
+    counted: dict[int, Record] = field(default_factory=dict)
+
+    @property
+    def good(self) -> dict[int, Record]:
+        """The counted records that completed with a result."""
+        return {replicate: record for replicate, record in self.counted.items() if is_good(record)}
+
+
+def value_at(record: object, *keys: str) -> Any:
+    """Return what lies under `keys`, or None where any of them is absent."""
+    for key in keys:
+        if not isinstance(record, dict):
+            return None
+        record = record.get(key)
+    return record
+
+
+def number_at(record: object, *keys: str) -> float | None:
+    """Return the finite number under `keys`, or None: NaN, infinity and a wrong type are absences."""
+    value = value_at(record, *keys)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    return None
+
+
+def is_good(record: Record) -> bool:
+    """Return whether a record completed and holds a finite test accuracy."""
+    return record.get("status") == "completed" and number_at(record, "results", "test", "top1") is not None
+
+
+def select(plan: Mapping[str, Any], records: Iterable[Record]) -> tuple[dict[str, ArmTrials], list[str]]:
+    """Give every record to the arms whose trials it is.
+
+    The plan decides, not the record's `arm`: an id does not contain the arm's name, so a record may have been
+    written under another name, and two arms with equal recipes share their trials.
+
+    Returns:
+        The trials by arm, in the plan's order, and one line for each kind of record that was left out.
+    """
+    places: dict[str, list[tuple[str, int]]] = {}
+    planned: dict[str, set[int]] = {str(arm["name"]): set() for arm in plan.get("arms", [])}
+    for trial in plan.get("trials", []):
+        places.setdefault(trial["id"], []).append((trial["arm"], trial["replicate"]))
+        planned.setdefault(trial["arm"], set()).add(trial["replicate"])
+    trials = {name: ArmTrials(name, tuple(sorted(replicates))) for name, replicates in planned.items()}
+    strangers = other_protocol = 0
+    previous = None
+    for record in sorted(records, key=_order):
+        # A trial that two arms share is read twice.
+        if _order(record) == previous:
+            continue
+        previous = _order(record)
+        where = places.get(record.get("trial", ""), [])
+        if not where:
+            strangers += 1
+        elif record.get("protocol") != plan.get("protocol"):
+            other_protocol += 1
+        else:
+            for arm, replicate in where:
+                _take(trials[arm], replicate, record)
+    notes = []
+    if strangers:
+        notes.append(f"{strangers} records belong to no trial of this plan")
+    if other_protocol:
+        notes.append(f"{other_protocol} records follow another protocol version")
+    for arm_trials in trials.values():
+        arm_trials.attempts.sort(key=lambda pair: pair[0])
+    return trials, notes
+
+
+def _order(record: Record) -> tuple[str, int, str]:
+    return str(record.get("trial")), int(record.get("attempt") or 0), str(record.get("content_hash"))
+
+
+def _take(trials: ArmTrials, replicate: int, record: Record) -> None:
+    """Enter an attempt. They come in ascending order, and the first that ended for good stands: no second tries."""
+    trials.attempts.append((replicate, record))
+    if record.get("status") in FAILED_BY_ARM or record.get("status") == "completed":
+        trials.counted.setdefault(replicate, record)

@@ -1,0 +1,170 @@
+"""From paired differences to a verdict with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.board.statistics import (
+    Estimate,
+    detectable_difference,
+    equivalence_p,
+    estimate,
+    holm,
+    needed_replicates,
+    sign_flip_p,
+)
+
+DEFAULT_ALPHA = 0.05
+SMALLEST_MARGIN = 0.1  # points
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the plan fixed before the run.
+
+    Attributes:
+        alpha: Level of the family.
+        family: Number of arms that are compared with the baseline, failed ones included.
+        margin: Smallest difference that matters, in points.
+        equal_margin: What "equal" has to stay within, in points.
+        needed: Fewest non-zero differences with which significance is possible.
+        seed: The suite's; keys the drawn signs.
+    """
+
+    alpha: float
+    family: int
+    margin: float
+    equal_margin: float
+    needed: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One arm against the baseline; differences are arm minus baseline, in points.
+
+    Attributes:
+        difference: Mean with an interval simultaneous over the family; None without pairs.
+        nonzero: How many pairs differ.
+        p: Of the sign-flip test; None where no verdict is given.
+        p_holm: The same after Holm over the family.
+        p_equal: Of the two one-sided tests; significant at alpha / family.
+        detectable: What difference these pairs would have found in 80 % of runs.
+        verdict: "better", "worse", "equal", "not resolved", or None.
+        reason: One line.
+    """
+
+    difference: Estimate | None
+    nonzero: int
+    p: float | None
+    p_holm: float | None
+    p_equal: float | None
+    detectable: float | None
+    verdict: str | None
+    reason: str
+
+
+def rules_of(plan: Mapping[str, Any], test_count: int) -> Rules:
+    """Read the rules from a plan; `test_count` is the number of test examples, 0 where it is not known."""
+    alpha = float(plan.get("alpha") or DEFAULT_ALPHA)
+    family = max(1, sum(1 for arm in plan.get("arms", []) if arm["name"] != plan.get("baseline")))
+    margin = plan.get("margin_points")
+    if margin is None:
+        margin = max(SMALLEST_MARGIN, 100.0 / test_count if test_count else 0.0)
+    equal_margin = plan.get("equal_margin_points", plan.get("equal_margin"))
+    return Rules(
+        alpha=alpha,
+        family=family,
+        margin=float(margin),
+        equal_margin=float(margin if equal_margin is None else equal_margin),
+        needed=needed_replicates(family, alpha),
+        seed=int(plan.get("seed") or 0),
+    )
+
+
+def compare(
+    differences: Mapping[str, Sequence[float]], refusals: Mapping[str, str], rules: Rules
+) -> dict[str, Comparison]:
+    """Compare every arm with the baseline.
+
+    Args:
+        differences: By arm, one number a paired replicate, in points.
+        refusals: By arm, why it gets no verdict; an arm that is not here may have one.
+        rules: What the plan fixed.
+    """
+    refusals = {
+        **{arm: short for arm, values in differences.items() if (short := _too_few(values, rules))},
+        **refusals,
+    }
+    tested = [arm for arm in differences if arm not in refusals]
+    p_values = {arm: sign_flip_p(differences[arm], rules.seed) for arm in tested}
+    # Arms without a verdict stay in the family that was declared: their p-values are taken to be 1.
+    filled = [*p_values.values(), *[1.0] * (rules.family - len(tested))]
+    adjusted = dict(zip(tested, holm(filled), strict=False))
+    return {
+        arm: _compare_one(values, p_values.get(arm), adjusted.get(arm), refusals.get(arm), rules)
+        for arm, values in differences.items()
+    }
+
+
+def _too_few(differences: Sequence[float], rules: Rules) -> str | None:
+    if len(differences) >= rules.needed:
+        return None
+    return (
+        f"no verdict: {len(differences)} paired replicates, and a family of {rules.family} "
+        f"needs {rules.needed} before any difference could be significant"
+    )
+
+
+def _compare_one(
+    differences: Sequence[float], p: float | None, p_holm: float | None, refusal: str | None, rules: Rules
+) -> Comparison:
+    share = rules.alpha / rules.family
+    difference = estimate(differences, share)
+    nonzero = sum(1 for value in differences if value != 0.0)
+    detectable = detectable_difference(differences, share)
+    p_equal = None if refusal else equivalence_p(differences, rules.equal_margin)
+    verdict: str | None = None
+    reason = refusal or ""
+    if difference is not None and p_holm is not None and not refusal:
+        verdict, reason = _judge(difference, nonzero, p_holm, p_equal, detectable, rules)
+    return Comparison(difference, nonzero, p, p_holm, p_equal, detectable, verdict, reason)
+
+
+def _judge(
+    difference: Estimate,
+    nonzero: int,
+    p_holm: float,
+    p_equal: float | None,
+    detectable: float | None,
+    rules: Rules,
+) -> tuple[str, str]:
+    """Return the verdict and its reason."""
+    size, pairs = abs(difference.mean), difference.count
+    significant = p_holm <= rules.alpha
+    # A mean of exactly the margin may come out a rounding error below it.
+    matters = size >= rules.margin * (1 - 1e-9)
+    if significant and matters:
+        verdict = "better" if difference.mean > 0 else "worse"
+        return verdict, (
+            f"{difference.mean:+.2f} points over {pairs} pairs, Holm p = {p_holm:.2g} ≤ {rules.alpha:g}, "
+            f"beyond the margin of {rules.margin:.2g}"
+        )
+    if p_equal is not None and p_equal <= rules.alpha / rules.family:
+        return "equal", (
+            f"within ±{rules.equal_margin:.2g} points by two one-sided tests over {pairs} pairs, "
+            f"p = {p_equal:.2g} ≤ {rules.alpha:g}/{rules.family}"
+        )
+    if significant:
+        return "not resolved", (
+            f"significant (Holm p = {p_holm:.2g}), yet {difference.mean:+.2f} points is less than the margin "
+            f"of {rules.margin:.2g}"
+        )
+    reason = f"Holm p = {p_holm:.2g} > {rules.alpha:g} over {pairs} pairs"
+    if nonzero < rules.needed:
+        reason += f", of which {nonzero} differ and {rules.needed} would have to"
+    if detectable:
+        reason += f"; {max(detectable, rules.margin):.2g} points would be found in 4 of 5 such runs"
+    return "not resolved", reason

@@ -1,0 +1,138 @@
+"""Numbers and names as people read them; the same words in every format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+MARKS = {"better": "▲", "worse": "▼", "equal": "=", "not resolved": "○"}
+ABSENT = "–"
+MINUS = "−"
+
+
+def plain(value: object) -> str:
+    """Return text on one line in which every character shows: escape codes and the like become `\\x1b`."""
+    text = str(value)
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else " " if char in "\n\t" else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
+def signed(value: float | None, digits: int = 2) -> str:
+    """Return `+1.24` or `−0.30`, with a true minus sign."""
+    return ABSENT if value is None else f"{value:+.{digits}f}".replace("-", MINUS)
+
+
+def decimal(value: float | None, digits: int = 2) -> str:
+    """Return a number with thousands separated."""
+    return ABSENT if value is None else f"{value:,.{digits}f}".replace("-", MINUS)
+
+
+def with_half_width(value: Mapping[str, Any] | None, digits: int = 2, *, sign: bool = False) -> str:
+    """Return `97.31 ± 0.24`, or the mean alone where one value has no interval."""
+    if value is None:
+        return ABSENT
+    mean = signed(value["mean"], digits) if sign else decimal(value["mean"], digits)
+    half = value["half_width"]
+    return mean if half is None else f"{mean} ± {half:.{digits}f}"
+
+
+def interval(value: Mapping[str, Any] | None, digits: int = 2) -> str:
+    """Return `+1.24 [+0.62, +1.86]`."""
+    if value is None:
+        return ABSENT
+    mean = signed(value["mean"], digits)
+    if value["low"] is None:
+        return mean
+    return f"{mean} [{signed(value['low'], digits)}, {signed(value['high'], digits)}]"
+
+
+def times(value: float | None) -> str:
+    """Return a ratio as `1.03×`."""
+    return ABSENT if value is None else f"{value:.2f}×"
+
+
+def speed(row: Mapping[str, Any]) -> str:
+    """Return images per second with the ratio to the baseline: `12,345 (1.03×)`."""
+    if row["images_per_second"] is None:
+        return ABSENT
+    ratio = row["images_per_second_ratio"]
+    text = decimal(row["images_per_second"], 0)
+    return text if ratio is None else f"{text} ({times(ratio['mean'])})"
+
+
+def memory(value: float | None) -> str:
+    """Return bytes as MiB or GiB."""
+    if value is None:
+        return ABSENT
+    mebibytes = value / 2**20
+    return f"{mebibytes:,.0f} MiB" if mebibytes < 10_000 else f"{mebibytes / 1024:,.1f} GiB"
+
+
+def count(value: float | None) -> str:
+    """Return a count in three digits: `11.2 M`."""
+    if value is None:
+        return ABSENT
+    for size, name in ((1e15, " P"), (1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{name}"
+    return f"{value:.3g}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time in the unit that suits it."""
+    if seconds is None:
+        return ABSENT
+    if seconds < 0.1:
+        return f"{seconds * 1000:.3g} ms"
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.3g} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"
+
+
+def verdict(row: Mapping[str, Any]) -> str:
+    """Return the verdict with its mark, which does not lean on colour."""
+    if row["baseline"]:
+        return "baseline"
+    return f"{MARKS[row['verdict']]} {row['verdict']}" if row["verdict"] else "no verdict"
+
+
+def failed(row: Mapping[str, Any]) -> str:
+    """Return `1/10`: failures among the replicates that ended."""
+    counts = row["replicates"]
+    return f"{counts['failed']}/{counts['planned'] - counts['missing']}"
+
+
+def rank(row: Mapping[str, Any]) -> str:
+    """Return the rank, or a dash for what is not ranked."""
+    return ABSENT if row["rank"] is None else str(row["rank"])
+
+
+def summary(board: Mapping[str, Any]) -> str:
+    """Return what the board compares, in one line."""
+    settings = board["settings"]
+    data = ", ".join(plain(entry["dataset"]) for entry in board["data"]) or "unknown data"
+    return f"{len(board['rows'])} arms × {settings['replicates']} replicates on {data}"
+
+
+def method(board: Mapping[str, Any]) -> str:
+    """Return how the verdicts came about, in one line."""
+    settings = board["settings"]
+    return (
+        f"Verdicts: exact sign-flip on paired replicates, Holm over {settings['family']} arms at "
+        f"α = {settings['alpha']:g}, margin {settings['margin_points']:.2g} points. ± and brackets: "
+        f"{100 * (1 - settings['alpha']):g} % Student t; those of Δ hold for all arms at once."
+    )
+
+
+def notices(board: Mapping[str, Any]) -> list[str]:
+    """Return what has to be known of the board as a whole."""
+    lines = [plain(stamp) for stamp in board["stamps"]]
+    if not board["verdicts"]:
+        lines.insert(0, f"no verdicts: {plain(board['verdicts_reason']) or 'the plan asks for none'}")
+    if board["set_aside"]:
+        lines.append(f"{len(board['set_aside'])} files were set aside")
+    return lines

@@ -1,0 +1,33 @@
+"""The board's files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.board import render
+from harness.record.files import make_folder, write_over
+
+
+def write(board: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Write `leaderboard.{md,csv,json,html}` into `folder`, each whole or not at all; return the paths.
+
+    A file that holds the same already is left alone.
+
+    Raises:
+        StoreError: Where the disk refuses.
+    """
+    texts = {
+        "json": render.json(board),
+        "csv": render.csv(board),
+        "md": render.markdown(board),
+        "html": render.html(board),
+    }
+    make_folder(folder)
+    paths = []
+    for ending, text in texts.items():
+        path = folder / f"leaderboard.{ending}"
+        write_over(path, text.encode())
+        paths.append(path)
+    return paths

@@ -1,0 +1,98 @@
+"""`harness check`: an arm is built and takes one step on fake data, so that nothing breaks an hour in."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from harness.engine.compile import Run, compile_run, plugin_files
+from harness.engine.contract_check import ContractError, Owners
+from harness.engine.data import TrialData, trial_data
+from harness.engine.evaluate import predict
+from harness.engine.first import first_step
+from harness.errors import HarnessError, PluginError
+from harness.registry import discover
+
+if TYPE_CHECKING:
+    from harness.suite.plan import Job
+
+
+def check_arm(job: Job) -> list[str]:
+    """Build an arm and run one step and one evaluation on fake data of the right shape.
+
+    Returns:
+        Warnings.
+
+    Raises:
+        PluginError: Naming the component at fault, what was expected and what came.
+    """
+    registry = discover([Path(file) for file in job.plugins], allow=os.environ.get("HARNESS_PLUGINS"))
+    owners = Owners({}, {})
+    try:
+        owners.files.update(plugin_files(registry, job.recipe))
+        run = compile_run(job, registry, _fake_data(job), owners)
+        buffers = _moving_state(run)
+        first_step(run, 0)
+        if run.data.validation is None:
+            raise PluginError("the fake data has no validation split")
+        predict(run, run.judged(), run.data.validation)
+    except (ContractError, HarnessError):
+        raise
+    except (Exception, SystemExit) as error:
+        culprit = owners.culprit(error, 0)
+        where = f"{culprit['plugin'] or 'the harness'}, slot {culprit['slot'] or 'build'}"
+        raise PluginError(f"{where}: {culprit['error']}") from error
+    _refuse_moving_state(run, buffers)
+    return _warnings(job)
+
+
+def _fake_data(job: Job) -> TrialData:
+    """Return random images and labels: two batches, and one to judge."""
+    classes = len(job.manifest["classes"])
+    channels, height, width = job.manifest["modalities"]["image"]["shape"]
+    each = -(-3 * job.recipe["batch_size"] // classes) + 2
+    generator = np.random.default_rng(0)
+    labels = np.repeat(np.arange(classes, dtype=np.int64), each)
+    images = generator.integers(0, 256, (len(labels), channels, height, width), dtype=np.uint8)
+    return trial_data(
+        images,
+        labels,
+        Path(job.data),
+        job.manifest,
+        0.25,
+        job.seed,
+        torch.device(job.device),
+        channels_last=job.recipe["numerics"]["channels_last"],
+    )
+
+
+def _moving_state(run: Run) -> dict[str, torch.Tensor]:
+    """Return a copy of the buffers that no batch-norm layer owns."""
+    norms = {id(buffer) for norm in run.step.norms for buffer in norm.buffers()}
+    return {name: b.clone() for name, b in run.model.named_buffers() if id(b) not in norms}
+
+
+def _refuse_moving_state(run: Run, before: dict[str, torch.Tensor]) -> None:
+    # Only batch-norm can be told to hold still on an ascent pass.
+    if not run.has_ascent:
+        return
+    now = dict(run.model.named_buffers())
+    moved = [name for name, buffer in before.items() if not torch.equal(now[name], buffer)]
+    if moved:
+        raise PluginError(
+            f"the backbone moves {', '.join(moved)} in a forward pass, and this arm looks from a second point "
+            "in a step: the state would move twice; use a backbone without it, or leave the two-pass trick out"
+        )
+
+
+def _warnings(job: Job) -> list[str]:
+    changed = set(job.manifest["changes_label"])
+    return [
+        f"augmentation {normal['name']}: dataset {job.recipe['dataset']['name']} says that it changes what a label means"
+        for normal in job.recipe["augmentations"]
+        if normal["name"] in changed
+    ]

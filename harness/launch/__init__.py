@@ -1,0 +1,1 @@
+"""Runs a plan's trials: a fresh process each, from a server that has torch imported already."""

@@ -1,0 +1,84 @@
+"""How a run is to go, and what it came to."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.record.fingerprint import host
+from harness.suite.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """What a run came to.
+
+    Attributes:
+        done: Trials that ended for good in this run.
+        reused: Trials that had a record already.
+        failed: Trials of the plan, of this run or an earlier one, that did not complete.
+        interrupted: Whether it was asked to stop.
+    """
+
+    done: int
+    reused: int
+    failed: int
+    interrupted: bool
+
+    @property
+    def exit_code(self) -> int:
+        """What the command exits with: 0, 5 where trials failed, 130 where it was interrupted."""
+        if self.interrupted:
+            return 130
+        return 5 if self.failed else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a run is to go.
+
+    Attributes:
+        jobs: Trials at a time; 0 takes the cores over the threads of a trial, or the number of GPUs.
+        device: "auto", "cpu", "cuda" or "cuda:1".
+        timeout_seconds: A trial without progress for so long is ended; 0 waits for ever.
+        checkpoint_seconds: Least time between two checkpoints of a trial.
+        plugins: The suite's plugin files, where they are.
+        warm: Modules that the process server imports before the first trial.
+        preload: Libraries that components let it import besides.
+        trial_function: What runs a trial, "module:name".
+        timing_function: What times an arm, "module:name".
+    """
+
+    jobs: int = 0
+    device: str = "auto"
+    timeout_seconds: float = 600.0
+    checkpoint_seconds: float = 30.0
+    plugins: tuple[Path, ...] = ()
+    warm: tuple[str, ...] = ("torch", "harness.launch.worker", "harness.engine.warm")
+    preload: tuple[str, ...] = ()
+    trial_function: str = "harness.engine.trial:run_trial"
+    timing_function: str = "harness.engine.timing:time_arm"
+
+
+def default_jobs(plan: Plan, device: str) -> int:
+    """Return how many trials run at a time: the cores over a trial's threads, or the number of GPUs."""
+    if device.startswith("cuda"):
+        return len(devices(device))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = max((int(arm.recipe["numerics"]["threads"]) for arm in plan.arms if not arm.failure), default=1)
+    return max(1, cores // max(1, threads))
+
+
+def resolve_device(device: str) -> str:
+    """Return "cuda" or "cpu" for "auto", and anything else as it is."""
+    if device != "auto":
+        return device
+    return "cuda" if host()["speed"]["gpus"] else "cpu"
+
+
+def devices(device: str) -> list[str]:
+    """Return the devices that trials are dealt to, in torch's names."""
+    if device != "cuda":
+        return [device]
+    return [f"cuda:{number}" for number in range(max(1, len(host()["speed"]["gpus"])))]

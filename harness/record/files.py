@@ -1,0 +1,134 @@
+"""Durable files: the old content or the new one is on the disk, never half of either.
+
+A temporary file in the same folder, fsync, link or rename, fsync of the folder. Whatever the disk says
+against it comes out as a `StoreError` that names the folder and the bytes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.errors import StoreError
+
+_PREFIX = ".writing-"
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+
+
+def write_once(path: Path, data: bytes) -> None:
+    """Write a file that may not exist yet.
+
+    Raises:
+        FileExistsError: Where it exists; it is untouched.
+        StoreError: Where the disk refuses.
+    """
+    with _disk(path.parent, len(data)):
+        temporary = _temporary(path, data)
+        try:
+            try:
+                os.link(temporary, path)
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                # A file system without hard links: the caller holds the lock on this folder.
+                if path.exists():
+                    raise FileExistsError(path) from None
+                temporary.rename(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+
+
+def write_over(path: Path, data: bytes) -> bool:
+    """Write a file, in place of the one that is there; return whether anything had to be written.
+
+    A file that holds `data` already is left alone, so that a rebuilt output keeps its times too.
+
+    Raises:
+        StoreError: Where the disk refuses.
+    """
+    with _disk(path.parent, len(data)):
+        try:
+            if path.read_bytes() == data:
+                return False
+        except FileNotFoundError:
+            pass
+        temporary = _temporary(path, data)
+        try:
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+    return True
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it.
+
+    Raises:
+        StoreError: Where the disk refuses, or a file stands where a folder should.
+    """
+    with _disk(path, 0):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """See before training whether `folder` takes a file and has `needed` bytes to spare.
+
+    Raises:
+        StoreError: Naming the folder, the bytes that are needed and those that are free.
+    """
+    make_folder(folder)
+    with _disk(folder, needed):
+        _temporary(folder / "probe", b"harness").unlink()
+        free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise StoreError(
+            f"{folder}: {needed:,} bytes are needed and {free:,} are free; make room or use --results"
+        )
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed writer left half done. Only for whoever holds the lock on `folder`."""
+    for path in folder.glob(_PREFIX + "*"):
+        path.unlink(missing_ok=True)
+
+
+def _temporary(path: Path, data: bytes) -> Path:
+    temporary = path.parent / f"{_PREFIX}{path.name}.{os.getpid()}"
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _disk(folder: Path, size: int) -> Iterator[None]:
+    try:
+        yield
+    except FileExistsError as error:
+        if folder.exists() and not folder.is_dir():
+            raise StoreError(f"{folder}: a file stands where a folder should be") from error
+        raise
+    except NotADirectoryError as error:
+        raise StoreError(f"{folder}: a file stands where a folder should be") from error
+    except OSError as error:
+        what = f" ({size:,} bytes to write)" if size else ""
+        raise StoreError(f"{folder}: cannot be written{what}: {error.strerror or error}") from error

@@ -1,0 +1,199 @@
+"""The plan: what a suite will run, as JSON that outlives the process. Nothing here is computed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.registry.digests import digest_json
+
+SCHEMA = 1
+"""Major version of the plan's and the suite file's format."""
+
+PROTOCOL = 1
+"""Version of the rules under which a trial is run. Another number makes every trial new."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One configuration.
+
+    Attributes:
+        name: Its name in the suite.
+        recipe: In normal form (docs/dataflow.md); empty where the arm failed to resolve.
+        components: What the recipe uses: `{kind, name, full_name, distribution, version, source_digest}` each.
+        varies: Key paths, held equal by the protocol, in which it declares to differ from the baseline.
+        data: Hash of its data manifest; None where the arm failed to resolve.
+        failure: Why it could not be resolved; None for an arm that runs.
+    """
+
+    name: str
+    recipe: Mapping[str, Any]
+    components: tuple[Mapping[str, Any], ...]
+    varies: tuple[str, ...]
+    data: str | None
+    failure: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the arm as JSON."""
+        return _to_json(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Arm:
+        """Return the arm that `to_json` gave."""
+        return cls(**{**_known(cls, value), "components": tuple(value["components"]), "varies": tuple(value["varies"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """An arm's one replicate.
+
+    Attributes:
+        id: Hash of everything that decides the result; the arm's name is not in it.
+        arm: Name of the arm.
+        replicate: From 0.
+    """
+
+    id: str
+    arm: str
+    replicate: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the trial as JSON."""
+        return {"id": self.id, "arm": self.arm, "replicate": self.replicate}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Trial:
+        """Return the trial that `to_json` gave."""
+        return cls(**_known(cls, value))
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One attempt at a trial, or one timing of an arm: all that a worker is handed.
+
+    Attributes:
+        trial: The trial's id.
+        arm: Name of the arm.
+        replicate: From 0.
+        attempt: From 0.
+        seed: The suite's seed.
+        salt: Empty, or a word that gives a copy of an arm streams of its own.
+        recipe: In normal form.
+        manifest: The data manifest.
+        data: The folder of the prepared data.
+        plugins: The suite's plugin files.
+        device: As torch writes it: "cpu", "cuda:0".
+        folder: The trial's own folder, for checkpoints.
+        checkpoint_seconds: How long to train between checkpoints, at the least.
+        timing_seconds: How long a timing's steady state lasts, at the least.
+    """
+
+    trial: str
+    arm: str
+    replicate: int
+    attempt: int
+    seed: int
+    salt: str
+    recipe: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+    data: str
+    plugins: tuple[str, ...]
+    device: str
+    folder: str
+    checkpoint_seconds: float
+    timing_seconds: float = 1.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the job as JSON."""
+        return _to_json(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Job:
+        """Return the job that `to_json` gave."""
+        return cls(**{**_known(cls, value), "plugins": tuple(value["plugins"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A suite, resolved: what a board is built from, beside the records.
+
+    Attributes:
+        suite: The suite's name.
+        seed: The suite's seed.
+        replicates: Replicates of each arm.
+        baseline: Name of the arm that the others are compared with.
+        alpha: Family-wise level of significance.
+        margin_points: Smallest difference that counts, in points of accuracy.
+        equal_margin_points: Margin within which two one-sided tests may call an arm equal.
+        non_inferiority_points: Loss of accuracy that a speed or memory trick may not reach.
+        verdicts: Whether the board may print verdicts.
+        verdicts_reason: Why not; empty where it may.
+        timing: `{rounds, seconds}` of the timing pass; no round, no pass.
+        arms: In the order of the suite file.
+        manifests: The data manifests by their hash.
+        trials: In the order in which they are to run: replicates are blocks, arms in random order within.
+        plugins: The suite's plugin files: `{path, digest}`, the path as the suite writes it.
+        hash: Of everything above.
+        schema: Major version of this format.
+        protocol: Version of the rules.
+    """
+
+    suite: str
+    seed: int
+    replicates: int
+    baseline: str
+    alpha: float
+    margin_points: float
+    equal_margin_points: float
+    non_inferiority_points: float
+    verdicts: bool
+    verdicts_reason: str
+    timing: Mapping[str, Any]
+    arms: tuple[Arm, ...]
+    manifests: Mapping[str, Mapping[str, Any]]
+    trials: tuple[Trial, ...]
+    plugins: tuple[Mapping[str, str], ...]
+    hash: str = ""
+    schema: int = SCHEMA
+    protocol: int = PROTOCOL
+
+    def arm(self, name: str) -> Arm:
+        """Return the arm of that name.
+
+        Raises:
+            KeyError: Where there is none.
+        """
+        for arm in self.arms:
+            if arm.name == name:
+                return arm
+        raise KeyError(name)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as JSON."""
+        value = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        value |= {"arms": [a.to_json() for a in self.arms], "trials": [t.to_json() for t in self.trials]}
+        return {**value, "plugins": list(self.plugins)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Plan:
+        """Return the plan that `to_json` gave."""
+        arms = tuple(Arm.from_json(arm) for arm in value["arms"])
+        trials = tuple(Trial.from_json(trial) for trial in value["trials"])
+        return cls(**{**_known(cls, value), "arms": arms, "trials": trials, "plugins": tuple(value["plugins"])})
+
+    def hashed(self) -> Plan:
+        """Return this plan with its hash."""
+        return dataclasses.replace(self, hash=digest_json({**self.to_json(), "hash": ""}))
+
+
+def _to_json(value: Any) -> dict[str, Any]:
+    pairs = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return {key: list(one) if isinstance(one, tuple) else one for key, one in pairs.items()}
+
+
+def _known(cls: Any, value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of `value` the class knows: a later minor version may have added keys."""
+    return {field.name: value[field.name] for field in dataclasses.fields(cls) if field.name in value}

@@ -1,0 +1,202 @@
+"""Data, decoded once: arrays to map into memory, and the manifest that says what they are.
+
+    <cache>/prepared/<key>/manifest.json, <split>.<modality>.npy, <split>.labels.npy
+
+The key covers what the data was made by: components with their source digests, parameters and the data root.
+What came out is in the manifest's own hash, which goes into every trial id.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import orjson
+import platformdirs
+
+from harness.contract import Prepared
+from harness.errors import DataError, HarnessError, PluginError
+from harness.registry.digests import digest_json
+from harness.suite.manifest import arrays_of, make_manifest, manifest_hash
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from harness.contract import Dataset
+    from harness.registry import Registry
+
+FORMAT = 1
+"""Counts up when what lies in a prepared folder changes, so that older folders are not opened."""
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedData:
+    """A dataset that is ready to be opened.
+
+    Attributes:
+        manifest: What the data is (docs/dataflow.md); its `hash` covers the rest of it.
+        folder: Where the arrays lie.
+    """
+
+    manifest: dict[str, Any]
+    folder: Path
+
+
+def default_cache() -> Path:
+    """Return `HARNESS_CACHE`, or else the platform's folder for caches."""
+    return Path(os.environ.get("HARNESS_CACHE") or platformdirs.user_cache_dir("harness-bench"))
+
+
+def prepare(
+    dataset: Mapping[str, Any], registry: Registry, data_root: Path | None, cache: Path
+) -> PreparedData:
+    """Return a dataset's prepared folder, made first where it is not there yet.
+
+    Of several processes that want the same data one makes it and the others wait; what a crash left half done
+    is never visible under the folder's name.
+
+    Args:
+        dataset: The dataset in normal form.
+        registry: Where its component comes from.
+        data_root: The data root, or None where none is set.
+        cache: The cache folder; `default_cache()` unless the user says otherwise.
+
+    Raises:
+        DataError: Where the data is absent, damaged or unfit, or the cache cannot be written.
+        PluginError: Where the dataset's plugin is not there or fails.
+    """
+    root = data_root.resolve() if data_root is not None else None
+    components = registry.describe("dataset", dataset)
+    sources = [[component["full_name"], component["source_digest"]] for component in components]
+    key = digest_json([FORMAT, sources, dataset["params"], None if root is None else os.fsdecode(root)])
+    folder = cache / "prepared" / key
+    manifest = _complete(folder)
+    if manifest is None:
+        with _lock(folder):
+            manifest = _complete(folder)
+            if manifest is None:
+                manifest = _make(dataset, components[0]["full_name"], registry, root, folder)
+    return PreparedData(manifest, folder)
+
+
+def _complete(folder: Path) -> dict[str, Any] | None:
+    """Return the manifest of a folder in which everything is there, else None."""
+    try:
+        manifest = orjson.loads((folder / MANIFEST).read_bytes())
+        if manifest["hash"] != manifest_hash(manifest):
+            return None
+        arrays = [*manifest["modalities"], "labels"]
+        files = [_file(folder, split, name) for split in manifest["splits"] for name in arrays]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return manifest if all(file.is_file() for file in files) else None
+
+
+def _file(folder: Path, split: str, name: str) -> Path:
+    return folder / f"{split}.{name}.npy"
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Hold the lock beside `folder`, once whoever has it lets it go; the system frees a dead process's."""
+    with _disk(folder.parent, 0):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        with _disk(folder.parent, 0):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _disk(folder: Path, size: int) -> Iterator[None]:
+    """Turn what the disk refuses into a `DataError` that names the folder and the `size` in bytes."""
+    try:
+        yield
+    except (FileExistsError, NotADirectoryError) as error:
+        raise DataError(f"{folder}: a file stands where a folder should be (HARNESS_CACHE)") from error
+    except OSError as error:
+        needed = f" ({size:,} bytes of prepared data)" if size else ""
+        raise DataError(
+            f"{folder}: cannot be written{needed}: {error.strerror or error}; "
+            "make room, or set HARNESS_CACHE to another folder"
+        ) from error
+
+
+def _make(
+    dataset: Mapping[str, Any], full_name: str, registry: Registry, root: Path | None, folder: Path
+) -> dict[str, Any]:
+    """Decode, check and write; return the manifest. The caller holds the lock."""
+    component, prepared = _decode(dataset, full_name, registry, root)
+    manifest = make_manifest(prepared, full_name, component.licence, component.changes_label)
+    size = sum(array.nbytes for _, array in arrays_of(prepared))
+    temporary = folder.with_name(f".{folder.name}.partial")
+    with _disk(folder, size):
+        if shutil.disk_usage(folder.parent).free < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        shutil.rmtree(temporary, ignore_errors=True)  # what a crash left; nobody else has the lock
+        try:
+            temporary.mkdir()
+            for (split, name), array in arrays_of(prepared):
+                with _durable(_file(temporary, split, name)) as file:
+                    _save(file, array)
+            with _durable(temporary / MANIFEST) as file:
+                file.write(orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2))
+            _sync(temporary)
+            if folder.is_dir():  # damaged, or it would have been opened
+                shutil.rmtree(folder)
+            temporary.rename(folder)
+            _sync(folder.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return manifest
+
+
+def _decode(
+    dataset: Mapping[str, Any], full_name: str, registry: Registry, root: Path | None
+) -> tuple[Dataset, Prepared]:
+    try:
+        component: Dataset = registry.build("dataset", dataset)
+        prepared = component.prepare(root)
+    except HarnessError:
+        raise
+    except (OSError, ValueError) as error:
+        raise DataError(f'dataset "{full_name}": {error}') from error
+    except (Exception, SystemExit) as error:
+        raise PluginError(f'dataset "{full_name}" failed: {type(error).__name__}: {error}') from error
+    if not isinstance(prepared, Prepared):
+        raise PluginError(f'dataset "{full_name}": prepare returned {type(prepared).__name__}, not Prepared')
+    return component, prepared
+
+
+def _save(file: IO[bytes], array: np.ndarray) -> None:
+    import numpy as np
+
+    np.save(file, array, allow_pickle=False)
+
+
+@contextmanager
+def _durable(path: Path) -> Iterator[IO[bytes]]:
+    with path.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
