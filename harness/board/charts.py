@@ -4,43 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
 from harness.board import wording
+from harness.board.axes import WIDE, WIDTH, Scale, axis_x, axis_y
 from harness.board.markup import EMPTY, join, tag
 
 Json = Mapping[str, Any]
 Point = tuple[float, float]
 
-WIDTH = 560.0
 COLOURS = 8
 """Series with a colour and dash pattern of their own; the rest is thin and grey."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """A linear map from data to pixels."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-
-    def __call__(self, value: float) -> float:
-        """Return the pixel of a value; what lies outside is put on the edge."""
-        share = (value - self.low) / (self.high - self.low)
-        return self.start + min(max(share, 0.0), 1.0) * (self.end - self.start)
-
-
-def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Return round numbers (1, 2 or 5 times a power of ten apart) within [low, high]."""
-    step = 10 ** math.floor(math.log10((high - low) / count))
-    step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (factor * step) <= count)
-    first = math.ceil(low / step - 1e-9)
-    return [index * step for index in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
 def forest(board: Json) -> Markup:
@@ -49,14 +25,14 @@ def forest(board: Json) -> Markup:
     if not rows:
         return EMPTY
     margin = board["settings"]["margin_points"]
-    names = [_shorten(row["arm"], 26) for row in rows]
-    left, right, top, line = 20.0 + 7.2 * max(map(len, names)), 178.0, 16.0, 28.0
-    width, bottom = 860.0, 16.0 + 28.0 * len(rows)
+    names = [_shorten(row["arm"], 30) for row in rows]
+    left, right, top, line = 24.0 + 7.4 * max(map(len, names)), 196.0, 16.0, 28.0
+    width, bottom = WIDE, 16.0 + 28.0 * len(rows)
     reach = _reach([_extent(row["difference"]) for row in rows], margin)
     x = Scale(-reach, reach, left, width - right)
     parts = [
         tag("rect", x=x(-margin), y=top, width=x(margin) - x(-margin), height=bottom - top, class_="band"),
-        *_axis_x(x, top, bottom, signed=True),
+        *axis_x(x, top, bottom, signed=True),
         tag("line", x1=x(0), x2=x(0), y1=top, y2=bottom, class_="zero"),
     ]
     for index, (row, name) in enumerate(zip(rows, names, strict=True)):
@@ -81,7 +57,7 @@ def forest(board: Json) -> Markup:
         bottom + 42,
         parts,
         caption,
-        x_label=((left + width - right) / 2, bottom + 36, "Δ top-1, points"),
+        ((left + width - right) / 2, bottom + 36, "Δ top-1, points"),
     )
 
 
@@ -96,20 +72,19 @@ def learning_curves(board: Json, name: str, label: str) -> Markup:
     every = [point for points in lines.values() for point in points]
     epochs, values = [x for x, _ in every], [y for _, y in every]
     x = Scale(min(epochs), max(epochs) if max(epochs) > min(epochs) else min(epochs) + 1, 52.0, WIDTH - 14)
-    low, high = _padded(_quantile(values, 0.02), _quantile(values, 0.98), values)
-    y = Scale(low, high, 268.0, 14.0)
-    parts = [*_axis_x(x, 14.0, 268.0), *_axis_y(y, 52.0, WIDTH - 14)]
+    y = Scale(*_padded(*_end_of(values, rising=name == "validation_top1"), values), 268.0, 14.0)
+    parts = [*axis_x(x, 14.0, 268.0), *axis_y(y, 52.0, WIDTH - 14)]
+    drawn = []
     if lowest:
-        outline = [(x(a), y(b)) for a, b in [*lowest, *reversed(highest)]]
-        parts.append(tag("polygon", points=_path(outline), class_="range"))
+        drawn.append(tag("polygon", points=_path(x, y, [*lowest, *reversed(highest)]), class_="range"))
     numbers = series(board)
     for arm in sorted(lines, key=lambda arm: -numbers.get(arm, COLOURS)):
         style = f"line s{numbers[arm]}" if arm in numbers else "line other"
-        path = _path([(x(a), y(b)) for a, b in lines[arm]])
-        parts.append(tag("polyline", tag("title", arm), points=path, class_=style))
-    return _figure(
-        WIDTH, 310.0, parts, f"{label} by epoch, mean over replicates", x_label=(300.0, 304.0, "epoch")
-    )
+        drawn.append(tag("polyline", tag("title", arm), points=_path(x, y, lines[arm]), class_=style))
+    # An inner svg cuts off what leaves its frame, without an id that another chart could hold too.
+    frame = tag("svg", *drawn, x=52, y=14, width=WIDTH - 66, height=254, viewBox=f"52 14 {WIDTH - 66:g} 254")
+    caption = f"{label} by epoch, mean over replicates; shaded: range of {board['baseline']}"
+    return _figure(WIDTH, 310.0, [*parts, frame], caption, (300.0, 304.0, "epoch"))
 
 
 def series(board: Json) -> dict[str, int]:
@@ -122,9 +97,9 @@ def series(board: Json) -> dict[str, int]:
 def legend(board: Json) -> Markup:
     """Return the key to the learning curves, which wraps on a narrow screen."""
     items = [tag("li", _swatch(f"line s{number}"), tag("span", arm)) for arm, number in series(board).items()]
-    if len(board["rows"]) > len(items):
+    if rest := len(board["rows"]) - len(items):
         items.append(
-            tag("li", _swatch("line other"), tag("span", f"{len(board['rows']) - len(items)} other arms"))
+            tag("li", _swatch("line other"), tag("span", f"{rest} other arm{'s' if rest > 1 else ''}"))
         )
     return tag("ul", *items, class_="legend")
 
@@ -136,57 +111,47 @@ def scatter(board: Json) -> Markup:
         return EMPTY
     speeds = [row["images_per_second"] for row in rows]
     # An arm that failed now and then would push all others into one corner: it sits on the lower edge.
-    means = sorted(row["top1"]["mean"] for row in rows)
-    ends = [
-        bound
-        for row in rows
-        if (bound := row["top1"]["low"]) is not None and row["replicates"]["failed"] == 0
+    steady = [row["top1"] for row in rows if not row["replicates"]["failed"]] or [row["top1"] for row in rows]
+    bounds = [
+        bound for top1 in steady for bound in (top1["mean"], top1["low"], top1["high"]) if bound is not None
     ]
-    ends += [
-        row["top1"]["high"]
-        for row in rows
-        if row["top1"]["high"] is not None and row["replicates"]["failed"] == 0
-    ]
-    low, high = _padded(min(ends or means), max(ends or means), means)
-    x_low, x_high = _padded(min(speeds), max(speeds), speeds)
-    x, y = Scale(max(0.0, x_low), x_high, 52.0, WIDTH - 14), Scale(low, high, 268.0, 14.0)
-    parts = [*_axis_x(x, 14.0, 268.0), *_axis_y(y, 52.0, WIDTH - 14)]
+    room = (max(speeds) - min(speeds)) * 0.16 or max(speeds) * 0.1  # for the rightmost label
+    x = Scale(max(0.0, min(speeds) - room / 4), max(speeds) + room, 52.0, WIDE - 14)
+    y = Scale(*_padded(min(bounds), max(bounds), bounds), 296.0, 14.0)
+    parts = [*axis_x(x, 14.0, 308.0), *axis_y(y, 52.0, WIDE - 14)]
     front = _front([(row["images_per_second"], row["top1"]["mean"]) for row in rows])
-    parts.append(tag("polyline", points=_path([(x(a), y(b)) for a, b in front]), class_="front"))
-    heights: list[Point] = []
-    for row in sorted(rows, key=lambda row: -row["top1"]["mean"]):
-        across, height = x(row["images_per_second"]), y(row["top1"]["mean"])
-        label = _free(across, height, heights)
-        on_left = across > WIDTH * 0.66
-        bounds = row["top1"]
-        whisker = EMPTY
-        if bounds["low"] is not None:
-            whisker = tag(
-                "line", x1=across, x2=across, y1=y(bounds["low"]), y2=y(bounds["high"]), class_="whisker"
-            )
-        title = f"{row['arm']}: {wording.with_half_width(bounds)} % at {wording.decimal(row['images_per_second'], 0)} images/s"
-        name = tag(
-            "text",
-            _shorten(row["arm"], 24),
-            x=across + (-9.0 if on_left else 9.0),
-            y=label + 4,
-            class_="end" if on_left else None,
-        )
-        dot = tag("circle", cx=across, cy=height, r=4.5, class_="dot")
-        parts.append(tag("g", tag("title", title), whisker, dot, name, class_=_kind(row)))
-    return _figure(
-        WIDTH,
-        310.0,
-        parts,
-        "Test accuracy against training throughput",
-        x_label=(300.0, 304.0, "images per second, training"),
-    )
+    parts.append(tag("polyline", points=_path(x, y, front), class_="front"))
+    order = sorted(rows, key=lambda row: -row["top1"]["mean"])
+    taken: list[Point] = []
+    parts += [_dot(row, x, y) for row in order]
+    parts += [_dot_name(row, x, y, taken) for row in order]
+    caption = "Test accuracy against training throughput; dashed: arms that no other beats in both"
+    return _figure(WIDE, 350.0, parts, caption, (560.0, 344.0, "images per second, training"))
+
+
+def _dot(row: Json, x: Scale, y: Scale) -> Markup:
+    top1, across = row["top1"], x(row["images_per_second"])
+    whisker = EMPTY
+    if top1["low"] is not None and not row["replicates"]["failed"]:
+        whisker = tag("line", x1=across, x2=across, y1=y(top1["low"]), y2=y(top1["high"]), class_="whisker")
+    speed = wording.decimal(row["images_per_second"], 0)
+    title = tag("title", f"{row['arm']}: {wording.with_half_width(top1)} % at {speed} images/s")
+    dot = tag("circle", cx=across, cy=y(top1["mean"]), r=4.5, class_="dot")
+    return tag("g", title, whisker, dot, class_=_kind(row))
+
+
+def _dot_name(row: Json, x: Scale, y: Scale, taken: list[Point]) -> Markup:
+    across, height = x(row["images_per_second"]), y(row["top1"]["mean"])
+    name = _shorten(row["arm"], 24)
+    if row["top1"]["mean"] < y.low:
+        name += f" ↓ {wording.decimal(row['top1']['mean'])}"
+    return tag("g", tag("text", name, x=across + 10, y=_free(across, height, taken) + 4))
 
 
 def _figure(
-    width: float, height: float, parts: list[Markup], caption: str, x_label: tuple[float, float, str]
+    width: float, height: float, parts: list[Markup], caption: str, label_below: tuple[float, float, str]
 ) -> Markup:
-    across, down, label = x_label
+    across, down, label = label_below
     drawing = [*parts, tag("text", label, x=across, y=down, class_="middle axis")]
     svg = tag(
         "svg",
@@ -210,7 +175,7 @@ def _whisker(value: Json, x: Scale, y: float) -> Markup:
         if x.low <= bound <= x.high:
             parts.append(tag("line", x1=end, x2=end, y1=y - 4, y2=y + 4, class_="whisker"))
         else:  # an arrow: it goes on
-            arrow = _path([(end, y), (end + 7 * turn, y - 4), (end + 7 * turn, y + 4)])
+            arrow = _corners([(end, y), (end + 7 * turn, y - 4), (end + 7 * turn, y + 4)])
             parts.append(tag("polygon", points=arrow, class_="dot"))
     return join([*parts, mean])
 
@@ -220,14 +185,14 @@ def _kind(row: Json) -> str:
 
 
 def _extent(value: Json) -> float:
-    return max(abs(value["mean"]), abs(value["low"] or 0.0), abs(value["high"] or 0.0))
+    return max(abs(float(value[bound] or 0.0)) for bound in ("mean", "low", "high"))
 
 
 def _reach(extents: Sequence[float], margin: float) -> float:
     """Return the half-width of the axis: one arm that lies far out is cut off, so that the others can be read."""
     ordered = sorted(extents)
-    middle = ordered[(len(ordered) - 1) // 2]
-    return float(max(min(ordered[-1], 4 * middle), 2 * margin, 1e-6) * 1.08)
+    near = 8 * max(ordered[(len(ordered) - 1) // 2], margin)
+    return max(*(extent for extent in ordered if extent <= near), 2 * margin, 1e-6) * 1.08
 
 
 def _padded(low: float, high: float, values: Sequence[float]) -> Point:
@@ -236,9 +201,11 @@ def _padded(low: float, high: float, values: Sequence[float]) -> Point:
     return low - room, high + room
 
 
-def _quantile(values: Sequence[float], share: float) -> float:
+def _end_of(values: Sequence[float], *, rising: bool) -> Point:
+    """Return the bounds of a curve without its first fifth: what tells arms apart is at the end."""
     ordered = sorted(values)
-    return ordered[round(share * (len(ordered) - 1))]
+    cut = round(0.2 * (len(ordered) - 1))
+    return (ordered[cut], ordered[-1]) if rising else (ordered[0], ordered[-1 - cut])
 
 
 def _points(epochs: Sequence[float], values: Sequence[float | None]) -> list[Point]:
@@ -263,39 +230,12 @@ def _free(across: float, height: float, taken: list[Point]) -> float:
     return height
 
 
-def _axis_x(x: Scale, top: float, bottom: float, *, signed: bool = False) -> list[Markup]:
-    parts = []
-    values = ticks(x.low, x.high)
-    for value in values:
-        label = (
-            wording.signed(value, _digits(values))
-            if signed and value
-            else wording.decimal(value, _digits(values))
-        )
-        parts.append(tag("line", x1=x(value), x2=x(value), y1=top, y2=bottom, class_="grid"))
-        parts.append(tag("text", label, x=x(value), y=bottom + 17, class_="middle"))
-    return parts
+def _path(x: Scale, y: Scale, points: Sequence[Point]) -> str:
+    return _corners([(x.beyond(across), y.beyond(up)) for across, up in points])
 
 
-def _axis_y(y: Scale, left: float, right: float) -> list[Markup]:
-    parts = []
-    values = ticks(y.low, y.high)
-    for value in values:
-        parts.append(tag("line", x1=left, x2=right, y1=y(value), y2=y(value), class_="grid"))
-        parts.append(
-            tag("text", wording.decimal(value, _digits(values)), x=left - 8, y=y(value) + 4, class_="end")
-        )
-    return parts
-
-
-def _digits(values: Sequence[float]) -> int:
-    """Return how many decimals tell neighbouring ticks apart."""
-    step = values[1] - values[0] if len(values) > 1 else 1.0
-    return max(0, -math.floor(math.log10(step) + 1e-9))
-
-
-def _path(points: Sequence[Point]) -> str:
-    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+def _corners(points: Sequence[Point]) -> str:
+    return " ".join(f"{across:.1f},{down:.1f}" for across, down in points)
 
 
 def _swatch(style: str) -> Markup:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -24,8 +24,18 @@ def _over_replicates(found: list[dict[str, Any]], name: str) -> dict[str, list[f
     low: list[float | None] = []
     high: list[float | None] = []
     for column in zip_longest(*(curves.get(name) or [] for curves in found)):
-        values = [value for value in column if isinstance(value, (int, float)) and math.isfinite(value)]
+        values = _finite(column)
         mean.append(math.fsum(values) / len(values) if values else None)
         low.append(min(values, default=None))
         high.append(max(values, default=None))
     return {"mean": mean, "low": low, "high": high}
+
+
+def _finite(column: tuple[Any, ...]) -> Sequence[float]:
+    """Return the numbers of a column; nearly every column is numbers alone, and is taken as it is."""
+    try:
+        if math.isfinite(math.fsum(column)):
+            return column
+    except (TypeError, ValueError, OverflowError):  # null, opposite infinities, or too large a sum
+        pass
+    return [value for value in column if isinstance(value, (int, float)) and math.isfinite(value)]

@@ -27,22 +27,22 @@ def terminal(board: Mapping[str, Any]) -> RenderableType:
 
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, width=None, show_edge=False)
     table.add_column("#", justify="right", no_wrap=True)
-    table.add_column("arm", overflow="fold", max_width=24)
+    table.add_column("arm", overflow="fold", max_width=28)
     for name in ("top-1, %", "Δ top-1"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
-    for name in ("images/s", "memory", "FLOPs", "failed"):
+    for name in ("images/s", "MiB", "FLOPs", "failed"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in board["rows"]:
         style = _STYLES.get(row["verdict"] or "", "bold" if row["baseline"] else "dim")
         table.add_row(
             wording.rank(row),
             Text(plain(row["arm"]), style="bold" if row["baseline"] else ""),
-            wording.with_half_width(row["top1"]),
-            wording.with_half_width(row["difference"], sign=True),
+            _narrow(wording.with_half_width(row["top1"])),
+            _narrow(wording.with_half_width(row["difference"], sign=True)),
             Text(wording.verdict(row), style=style),
-            wording.speed(row),
-            wording.memory(row["peak_memory_bytes"]),
+            _narrow(wording.speed(row)),
+            _mebibytes(row["peak_memory_bytes"]),
             wording.times(row["training_flops_ratio"]),
             wording.failed(row),
         )
@@ -56,6 +56,14 @@ def terminal(board: Mapping[str, Any]) -> RenderableType:
     return Group(
         title, *notices, Text(), table, Text(), *reasons, Text(), Text(wording.method(board), style="dim")
     )
+
+
+def _narrow(text: str) -> str:
+    return text.replace(" ± ", " ±").replace("(", "").replace(")", "")
+
+
+def _mebibytes(value: float | None) -> str:
+    return wording.ABSENT if value is None else wording.decimal(value / 2**20, 0)
 
 
 def _remarks(row: Mapping[str, Any]) -> str:

@@ -22,17 +22,14 @@ class ArmTrials:
         planned: Its replicates, ascending.
         attempts: Every record of its trials, by replicate and attempt.
         counted: The record that counts, by replicate; a replicate that only the machine has stopped has none.
+        good: Those of them that completed with a finite test accuracy.
     """
 
     name: str
     planned: tuple[int, ...]
     attempts: list[tuple[int, Record]] = field(default_factory=list)
     counted: dict[int, Record] = field(default_factory=dict)
-
-    @property
-    def good(self) -> dict[int, Record]:
-        """The counted records that completed with a result."""
-        return {replicate: record for replicate, record in self.counted.items() if is_good(record)}
+    good: dict[int, Record] = field(default_factory=dict)
 
 
 def value_at(record: object, *keys: str) -> Any:
@@ -89,9 +86,9 @@ def select(plan: Mapping[str, Any], records: Iterable[Record]) -> tuple[dict[str
                 _take(trials[arm], replicate, record)
     notes = []
     if strangers:
-        notes.append(f"{strangers} records belong to no trial of this plan")
+        notes.append(f"records of no trial of this plan, left out: {strangers}")
     if other_protocol:
-        notes.append(f"{other_protocol} records follow another protocol version")
+        notes.append(f"records of another protocol version, left out: {other_protocol}")
     for arm_trials in trials.values():
         arm_trials.attempts.sort(key=lambda pair: pair[0])
     return trials, notes
@@ -104,5 +101,6 @@ def _order(record: Record) -> tuple[str, int, str]:
 def _take(trials: ArmTrials, replicate: int, record: Record) -> None:
     """Enter an attempt. They come in ascending order, and the first that ended for good stands: no second tries."""
     trials.attempts.append((replicate, record))
-    if record.get("status") in FAILED_BY_ARM or record.get("status") == "completed":
-        trials.counted.setdefault(replicate, record)
+    final = record.get("status") == "completed" or record.get("status") in FAILED_BY_ARM
+    if final and trials.counted.setdefault(replicate, record) is record and is_good(record):
+        trials.good[replicate] = record

@@ -149,9 +149,11 @@ def _judge(
     if significant and matters:
         verdict = "better" if difference.mean > 0 else "worse"
         return verdict, (
-            f"{difference.mean:+.2f} points over {pairs} pairs, Holm p = {p_holm:.2g} ≤ {rules.alpha:g}, "
+            f"{_signed(difference.mean)} points over {pairs} pairs, Holm p = {p_holm:.2g} ≤ {rules.alpha:g}, "
             f"beyond the margin of {rules.margin:.2g}"
         )
+    if nonzero == 0:
+        return "equal", f"all {pairs} pairs have the same test accuracy"
     if p_equal is not None and p_equal <= rules.alpha / rules.family:
         return "equal", (
             f"within ±{rules.equal_margin:.2g} points by two one-sided tests over {pairs} pairs, "
@@ -159,7 +161,7 @@ def _judge(
         )
     if significant:
         return "not resolved", (
-            f"significant (Holm p = {p_holm:.2g}), yet {difference.mean:+.2f} points is less than the margin "
+            f"significant (Holm p = {p_holm:.2g}), yet {_signed(difference.mean)} points is less than the margin "
             f"of {rules.margin:.2g}"
         )
     reason = f"Holm p = {p_holm:.2g} > {rules.alpha:g} over {pairs} pairs"
@@ -168,3 +170,7 @@ def _judge(
     if detectable:
         reason += f"; {max(detectable, rules.margin):.2g} points would be found in 4 of 5 such runs"
     return "not resolved", reason
+
+
+def _signed(points: float) -> str:
+    return f"{points:+.2f}".replace("-", "\N{MINUS SIGN}")

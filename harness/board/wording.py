@@ -114,8 +114,13 @@ def rank(row: Mapping[str, Any]) -> str:
 def summary(board: Mapping[str, Any]) -> str:
     """Return what the board compares, in one line."""
     settings = board["settings"]
-    data = ", ".join(plain(entry["dataset"]) for entry in board["data"]) or "unknown data"
-    return f"{len(board['rows'])} arms × {settings['replicates']} replicates on {data}"
+    data = " and ".join(
+        f"{plain(entry['dataset'])} ({entry['train']:,} training and {entry['test']:,} test images)"
+        if isinstance(entry["train"], int) and isinstance(entry["test"], int)
+        else plain(entry["dataset"])
+        for entry in board["data"]
+    )
+    return f"{len(board['rows'])} arms × {settings['replicates']} replicates on {data or 'unknown data'}"
 
 
 def method(board: Mapping[str, Any]) -> str:
@@ -134,5 +139,8 @@ def notices(board: Mapping[str, Any]) -> list[str]:
     if not board["verdicts"]:
         lines.insert(0, f"no verdicts: {plain(board['verdicts_reason']) or 'the plan asks for none'}")
     if board["set_aside"]:
-        lines.append(f"{len(board['set_aside'])} files were set aside")
+        files = len(board["set_aside"])
+        lines.append(
+            f"{files} {'file was' if files == 1 else 'files were'} set aside: damaged, edited or a duplicate"
+        )
     return lines

@@ -1,1 +1,1 @@
-"""cli (see docs/dataflow.md)."""
+"""The command line. Nothing heavier than typer is imported before a command needs it."""

@@ -14,6 +14,7 @@ from harness.engine.contract_check import ContractError, Owners
 from harness.engine.data import TrialData, trial_data
 from harness.engine.evaluate import predict
 from harness.engine.first import first_step
+from harness.engine.precision import apply_numerics
 from harness.errors import HarnessError, PluginError
 from harness.registry import discover
 
@@ -34,6 +35,7 @@ def check_arm(job: Job) -> list[str]:
     owners = Owners({}, {})
     try:
         owners.files.update(plugin_files(registry, job.recipe))
+        apply_numerics(job.recipe["numerics"], torch.device(job.device))
         run = compile_run(job, registry, _fake_data(job), owners)
         buffers = _moving_state(run)
         first_step(run, 0)
@@ -90,9 +92,9 @@ def _refuse_moving_state(run: Run, before: dict[str, torch.Tensor]) -> None:
 
 
 def _warnings(job: Job) -> list[str]:
-    changed = set(job.manifest["changes_label"])
+    dataset, changed = job.recipe["dataset"]["name"], set(job.manifest["changes_label"])
     return [
-        f"augmentation {normal['name']}: dataset {job.recipe['dataset']['name']} says that it changes what a label means"
+        f"augmentation {normal['name']}: dataset {dataset} says that it changes what a label means"
         for normal in job.recipe["augmentations"]
         if normal["name"] in changed
     ]

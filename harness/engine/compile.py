@@ -14,9 +14,9 @@ from harness.contract import Batch, DataInfo, Slots, Stage, StepPlan, Trick
 from harness.engine.contract_check import ContractError, Owners, describe
 from harness.engine.data import TrialData
 from harness.engine.keys import Draws, Keys, Moment
-from harness.engine.loop import Step
+from harness.engine.loop import Objective, Step
 from harness.engine.parameters import groups_by_selector, parameter_digests, tracking_norms
-from harness.engine.precision import apply_numerics, autocast
+from harness.engine.precision import autocast
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -144,7 +144,8 @@ def forward_of(model: Module, takes: str, precision: str, device: torch.device) 
 def budget_steps(budget: Mapping[str, Any], batch_size: int, steps_per_epoch: int) -> int:
     """Return the steps of a budget in epochs, samples or steps; at least one."""
     per_unit = {"epochs": float(steps_per_epoch), "samples": 1 / batch_size, "steps": 1.0}
-    return max(1, round(budget["amount"] * per_unit[budget["unit"]]))
+    amount: float = budget["amount"]
+    return max(1, round(amount * per_unit[budget["unit"]]))
 
 
 def rate_table(schedule: Schedule, warmup: float, total_steps: int) -> list[float]:
@@ -178,7 +179,6 @@ def compile_run(job: Job, registry: Registry, data: TrialData, owners: Owners) -
         ValueError: From a plugin, with its own words.
     """
     recipe, device = job.recipe, torch.device(job.device)
-    apply_numerics(recipe["numerics"], device)
     keys, moment = Keys(job.seed, job.replicate, job.salt), Moment()
     batch_size = recipe["batch_size"]
     steps_per_epoch = len(data.train) // batch_size
@@ -214,7 +214,7 @@ def compile_run(job: Job, registry: Registry, data: TrialData, owners: Owners) -
         model = trick.model(model, context(label))
     initial_parameters = parameter_digests(model)
     layout = torch.channels_last if recipe["numerics"]["channels_last"] else torch.preserve_format
-    model = model.to(device=device, memory_format=layout).train()  # type: ignore[call-overload]
+    model = model.to(device=device, memory_format=layout).train()
 
     optimizers = [
         registry.build("optimizer", normal).build([group])
@@ -250,10 +250,11 @@ def compile_run(job: Job, registry: Registry, data: TrialData, owners: Owners) -
                 )
             loss, objective_label, objective_slot = slots.loss, label, "loss"
 
-    def objective(batch: Batch) -> tuple[Tensor, Tensor]:
+    def plain_objective(batch: Batch) -> tuple[Tensor, Tensor]:
         logits = forward(batch)
         return loss(logits, batch.target), logits
 
+    objective: Objective = plain_objective
     for label, _, slots in bound:
         if slots.objective is not None:
             objective, objective_label, objective_slot = slots.objective(objective), label, "objective"

@@ -41,7 +41,10 @@ class Keys:
 
     def torch_seeds(self, name: str, index: int, count: int) -> list[int]:
         """Return seeds for torch's generators. 32 bits: its Mersenne Twister reads no more."""
-        return self.generator(name, index).integers(0, 2**32, size=count, dtype=np.uint64).tolist()
+        seeds: list[int] = (
+            self.generator(name, index).integers(0, 2**32, size=count, dtype=np.uint64).tolist()
+        )
+        return seeds
 
     def torch_generator(self, name: str) -> torch.Generator:
         """Return a CPU generator of torch for a name."""

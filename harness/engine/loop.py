@@ -38,7 +38,7 @@ from harness.contract import Batch, Closure, StepResult, Update
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torch.nn import Module
+    from torch.nn.modules.batchnorm import _BatchNorm
 
     from harness.engine.compile import Run
 
@@ -54,7 +54,7 @@ class Step:
     objective: Objective
     batch_functions: Sequence[Callable[[Batch], Batch]]
     gradient_functions: Sequence[Callable[[list[Tensor]], None]]
-    norms: Sequence[Module]
+    norms: Sequence[_BatchNorm]
     generators: Sequence[torch.Generator]
     micro_batches: int = 1
     update: Update = field(init=False)

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from harness.errors import HarnessError
 from harness.registry.digests import digest_bytes, digest_json
@@ -74,7 +75,6 @@ def weights_digest(model: Module) -> str:
     return digest_json([tensor_digest(tensor) for tensor in model.state_dict().values()])
 
 
-def tracking_norms(model: Module) -> list[Module]:
+def tracking_norms(model: Module) -> list[_BatchNorm]:
     """Return the batch-norm layers that keep running statistics."""
-    kind = torch.nn.modules.batchnorm._BatchNorm
-    return [module for module in model.modules() if isinstance(module, kind) and module.track_running_stats]
+    return [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]

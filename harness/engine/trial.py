@@ -21,6 +21,7 @@ from harness.engine.flags import read_flags, restore_flags
 from harness.engine.loop import steps
 from harness.engine.memory import peak_memory, reset_peaks
 from harness.engine.parameters import weights_digest
+from harness.engine.precision import apply_numerics
 from harness.registry import discover
 from harness.registry.digests import digest_json
 
@@ -67,7 +68,8 @@ def run_trial(job: Job, *, report: Report, stop: Callable[[], bool]) -> dict[str
         stop: Asked at window edges; when true, the trial leaves a checkpoint and ends as `preempted`.
     """
     started = time.monotonic()
-    before = read_flags()
+    apply_numerics(job.recipe["numerics"], torch.device(job.device))
+    before = read_flags()  # with the numerics in force, and before any plugin is loaded
     tally = Tally()
     owners = Owners({}, {})
     run: Run | None = None
@@ -130,6 +132,7 @@ def open_run(job: Job, owners: Owners) -> Run:
     registry = discover([Path(file) for file in job.plugins], allow=os.environ.get("HARNESS_PLUGINS"))
     owners.files.update(plugin_files(registry, job.recipe))
     device = torch.device(job.device)
+    apply_numerics(job.recipe["numerics"], device)
     data = open_data(
         Path(job.data),
         job.manifest,

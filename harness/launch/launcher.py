@@ -16,7 +16,7 @@ from harness.launch.stop import Stop
 from harness.launch.worker import now
 from harness.record import files
 from harness.record.fingerprint import code, host, session
-from harness.record.record import AGAIN, culprit, dead_outcome, dead_timing, timing_record, trial_record
+from harness.record.record import AGAIN, dead_outcome, dead_timing, timing_record, trial_record
 from harness.record.store import Store
 from harness.suite.plan import Job, Plan, Trial
 
@@ -127,12 +127,7 @@ class _Launch:
         self._notify("harness_suite_started", suite=self._json, trials=trials)
         self._progress.begin("trials", len(trials))
         width = self._options.jobs or default_jobs(self._plan, self._device)
-        queue: deque[Trial] = deque()
-        for trial in trials:
-            if self._arms[trial.arm].failure:
-                self._write_dead(trial, "failed", self._failure(trial.arm), 0.0)
-            else:
-                queue.append(trial)
+        queue = deque(trials)
 
         def ended(trial: Trial, task: Task, ending: Ending) -> None:
             if self._trial_ended(trial, task, ending):
@@ -151,10 +146,10 @@ class _Launch:
         """Return what it came to."""
         ids = {trial.id for trial in self._plan.trials}
         completed = sum(status == "completed" for status in self._statuses.values())
-        failed = len(self._statuses) - completed
-        if not self.interrupted:
-            failed = len(ids) - completed
-        return RunSummary(self._ended, self._reused, failed, self.interrupted)
+        # Of an interrupted run nothing is said of the trials that had no turn.
+        ended = len(self._statuses) if self.interrupted else len(ids)
+        unresolved = sum(arm.failure is not None for arm in self._plan.arms) * self._plan.replicates
+        return RunSummary(self._ended, self._reused, ended - completed + unresolved, self.interrupted)
 
     def _pool(self, stop: Stop, width: int, *, patient: bool) -> Pool[Any]:
         return Pool(
@@ -165,9 +160,6 @@ class _Launch:
             patient=patient,
             heard=lambda task, message: self._progress.message(_label(task.heading), message),
         )
-
-    def _failure(self, arm: str) -> Json:
-        return culprit(self._arms[arm].failure or "")
 
     def _shared_refs(self, arm: str) -> dict[str, str | None]:
         if arm not in self._refs:
@@ -256,7 +248,7 @@ class _Launch:
             return False
         if record is None:
             status = "lost" if ending.status == "done" else ending.status
-            record = self._write_dead(trial, status, ending.culprit, ending.seconds, attempt)
+            record = self._write_dead(trial, task, status, ending)
         else:
             self._told(trial, record, ending.seconds)
         if record["status"] not in AGAIN:
@@ -264,19 +256,16 @@ class _Launch:
         self._again[trial.id] += 1
         return self._again[trial.id] <= _RETRIES
 
-    def _write_dead(
-        self, trial: Trial, status: str, cause: Json | None, seconds: float, attempt: int | None = None
-    ) -> Json:
-        number = self._store.next_attempt(trial.id) if attempt is None else attempt
+    def _write_dead(self, trial: Trial, task: Task, status: str, ending: Ending) -> Json:
         record = trial_record(
-            dead_outcome(status, cause),
-            heading=self._heading(arm=trial.arm, trial=trial.id, replicate=trial.replicate, attempt=number),
-            refs={**self._shared_refs(trial.arm), "initial_parameters": None, "pipeline": None},
-            started_at=now(),
+            dead_outcome(status, ending.culprit),
+            heading=task.heading,
+            refs={**task.refs, "initial_parameters": None, "pipeline": None},
+            started_at=task.started_at,
             finished_at=now(),
         )
         self._store.write_trial(record)
-        self._told(trial, record, seconds)
+        self._told(trial, record, ending.seconds)
         return record
 
     def _told(self, trial: Trial, record: Json, seconds: float) -> None:
@@ -296,7 +285,9 @@ class _Launch:
         if ending.status != "done":
             timing = dead_timing(ending.status, ending.culprit)
             heading, refs = task.heading, task.refs
-            record = timing_record(timing, heading=heading, refs=refs, started_at=now(), finished_at=now())
+            record = timing_record(
+                timing, heading=heading, refs=refs, started_at=task.started_at, finished_at=now()
+            )
             self._store.write_timing(record)
         status = "completed" if ending.status == "done" else ending.status
         self._progress.finished(label, status, ending.seconds)

@@ -38,6 +38,7 @@ class Task:
         refs: The record's hashes of shared values.
         store: The results folder of the suite.
         lock: File that is locked while the child works.
+        started_at: When it was made; for the record of a child that leaves none.
         stem: Path without suffix of what the child leaves beside its record: log and stacks.
     """
 
@@ -49,6 +50,7 @@ class Task:
     store: Path
     lock: Path
     stem: Path
+    started_at: str = field(default_factory=worker.now)
 
     @property
     def log(self) -> Path:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping
 from typing import Any, Protocol, TextIO
 
-
 _NOT_YET = ("lost", "preempted", "stopped")
 
 
@@ -114,12 +113,12 @@ class Bars:
         self._all: Any = None
         self._began = time.monotonic()
         self._done = 0
-        self._bars.start()
 
     def begin(self, what: str, count: int) -> None:
         """Show the bar of a part of the run."""
         if self._all is not None:
             self._bars.remove_task(self._all)
+        self._bars.start()
         self._began, self._done = time.monotonic(), 0
         self._all = self._bars.add_task(what, total=count, rate="")
 

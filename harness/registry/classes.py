@@ -44,7 +44,9 @@ def load_class(entry: Entry) -> type:
     except (Exception, SystemExit) as error:
         raise PluginError(f"{label} cannot be loaded from {module}: {reason(error)}") from error
     if found is None:
-        raise PluginError(f"{label}: {module} has no class {name}{nearest(name, dir(importlib.import_module(module)))}")
+        raise PluginError(
+            f"{label}: {module} has no class {name}{nearest(name, dir(importlib.import_module(module)))}"
+        )
     if not isinstance(found, type):
         raise PluginError(f"{label}: {module}.{name} is not a class")
     check_class(found, entry.kind, entry.name)
@@ -75,14 +77,19 @@ def _fields(cls: type, kind: str, name: str) -> str:
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
     for key in ("name", *CORE_KEYS.get(kind, ())):
         if key in fields:
-            return f'the field "{key}" is taken: in a suite, the harness itself reads that key of every {kind}'
+            return (
+                f'the field "{key}" is taken: in a suite, the harness itself reads that key of every {kind}'
+            )
     if kind == "optimizer" and "lr" not in fields:
         return 'an optimizer needs a field "lr", the base rate that the schedule scales'
     if name.endswith(":") and "model" not in fields:
         return 'a family needs a field "model", which holds what a suite writes after the colon'
     for field, nested in nested_kinds(cls).items():
         default = fields[field].default
-        if default not in (None, dataclasses.MISSING) or fields[field].default_factory is not dataclasses.MISSING:
+        if (
+            default not in (None, dataclasses.MISSING)
+            or fields[field].default_factory is not dataclasses.MISSING
+        ):
             return f'the field "{field}" holds a {nested}, so that None is its only default'
     return ""
 
@@ -98,7 +105,7 @@ def _stage(cls: type, kind: str) -> str:
 def _class_variables(cls: type) -> str:
     fields = {field.name for field in dataclasses.fields(cls)}
     for tag in _TAGS:
-        value = getattr(cls, tag, frozenset())
+        value: object = getattr(cls, tag, frozenset())
         if not isinstance(value, frozenset | set) or not all(isinstance(word, str) for word in value):
             return f'"{tag}" must be a frozenset of words, not {value!r}'
     identity = getattr(cls, "identity", None)

@@ -55,9 +55,14 @@ class Scratch:
                 that is neither "package.module:Class" nor a fit class, or a summary of no or many lines.
         """
         if kind not in KINDS:
-            raise PluginError(f"there is no kind {quote(str(kind))}{nearest(str(kind), KINDS)} (kinds: {listed(KINDS)})")
+            raise PluginError(
+                f"there is no kind {quote(str(kind))}{nearest(str(kind), KINDS)} (kinds: {listed(KINDS)})"
+            )
         if not isinstance(name, str) or len(name) > 64 or not _NAME.fullmatch(name):
-            raise PluginError(f"{quote(str(name))} is no name: lower case words joined by hyphens, with a colon at the end for a family")
+            raise PluginError(
+                f"{quote(str(name))} is no name: lower case words joined by hyphens, with a colon at the "
+                "end for a family"
+            )
         if any(entry.kind == kind and entry.name == name for entry in self.entries):
             raise PluginError(f'offers the {kind} "{name}" twice')
         if not isinstance(summary, str) or not summary.strip() or not summary.isprintable():
@@ -69,8 +74,14 @@ class Scratch:
         origin = self._origin
         self.entries.append(
             Entry(
-                kind=kind, name=name, full_name=origin.full_name(name), source=origin.source,
-                distribution=origin.distribution, version=origin.version, target=target, summary=summary.strip(),
+                kind=kind,
+                name=name,
+                full_name=origin.full_name(name),
+                source=origin.source,
+                distribution=origin.distribution,
+                version=origin.version,
+                target=target,
+                summary=summary.strip(),
             )
         )
 
@@ -103,13 +114,22 @@ def discover(files: Sequence[Path] = (), *, allow: str | None = None) -> Registr
             manager.register(plugin, name=f"{origin.label} ({origin.source})")
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # a plugin may call sys.exit, and some extensions panic with a BaseException
+        except (
+            BaseException
+        ) as error:  # a plugin may call sys.exit, and some extensions panic with a BaseException
             summary = str(error) if isinstance(error, PluginError) else reason(error)
             broken.append(
                 Entry(
-                    kind="plugin", name=origin.label, full_name=origin.label, source=origin.source,
-                    distribution=origin.distribution, version=origin.version, target="", summary=summary,
-                    status="broken", error=str(error) if isinstance(error, PluginError) else traceback_end(error),
+                    kind="plugin",
+                    name=origin.label,
+                    full_name=origin.label,
+                    source=origin.source,
+                    distribution=origin.distribution,
+                    version=origin.version,
+                    target="",
+                    summary=summary,
+                    status="broken",
+                    error=str(error) if isinstance(error, PluginError) else traceback_end(error),
                 )
             )
         else:
@@ -161,7 +181,9 @@ def _origin(point: importlib.metadata.EntryPoint) -> _Origin:
     return _Origin(point.name, name, name, point.dist.version if point.dist else None)
 
 
-def _chosen(points: list[importlib.metadata.EntryPoint], allow: str | None) -> list[importlib.metadata.EntryPoint]:
+def _chosen(
+    points: list[importlib.metadata.EntryPoint], allow: str | None
+) -> list[importlib.metadata.EntryPoint]:
     if allow is None or not allow.strip():
         return points
     if allow.strip().lower() == "none":
@@ -171,7 +193,10 @@ def _chosen(points: list[importlib.metadata.EntryPoint], allow: str | None) -> l
     for word in sorted(wanted):
         known = sorted(set().union(*names.values()))
         if word not in known and normalised(word) not in known:
-            raise PluginError(f"HARNESS_PLUGINS names {quote(word)}, which is not installed{nearest(word, known)} (installed: {listed(known)})")
+            raise PluginError(
+                f"HARNESS_PLUGINS names {quote(word)}, which is not installed{nearest(word, known)} "
+                f"(installed: {listed(known)})"
+            )
     wanted |= {normalised(word) for word in wanted}
     return [point for point in points if names[point] & wanted]
 

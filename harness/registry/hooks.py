@@ -37,13 +37,14 @@ def check_hooks(plugin: object) -> None:
     for name in dir(plugin):
         value = getattr(plugin, name, None)
         options = getattr(value, "harness_impl", None)
-        is_marked = isinstance(options, dict)
-        if not is_marked and not (name.startswith(_PREFIX) and inspect.isroutine(value)):
+        if not inspect.isroutine(value) or not (name.startswith(_PREFIX) or isinstance(options, dict)):
             continue
         if name not in _SPECS:
             raise PluginError(f'there is no hook "{name}"{nearest(name, _SPECS)} (hooks: {listed(_SPECS)})')
-        if not is_marked:
-            raise PluginError(f'"{name}" is not decorated with @hookimpl (from harness.contract import hookimpl)')
+        if not isinstance(options, dict):
+            raise PluginError(
+                f'"{name}" is not decorated with @hookimpl (from harness.contract import hookimpl)'
+            )
         if set(filter(None, options.values())):
             raise PluginError(f'"{name}": hooks take no options (wrappers, order), but this one sets some')
         parameters = [p for p in inspect.signature(value).parameters if p != "self"]
@@ -79,4 +80,6 @@ class Hooks:
                 implementation.function(*(arguments[key] for key in implementation.argnames))
             except (Exception, SystemExit) as error:
                 plugin = implementation.plugin_name
-                warnings.warn(f"plugin {plugin}: {name} failed: {reason(error)}", RuntimeWarning, stacklevel=3)
+                warnings.warn(
+                    f"plugin {plugin}: {name} failed: {reason(error)}", RuntimeWarning, stacklevel=3
+                )

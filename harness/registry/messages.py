@@ -12,6 +12,7 @@ from typing import Any
 from harness.errors import nearest
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_.:-]+")
+_LAST_PART = re.compile(r'(?:\[\d+\]|(?:^|\.)(?:"(?:[^"\\]|\\.)*"|[^.\[\]"]*))$')
 _INTEGER_LIMITS = (-(2**63), 2**63 - 1)
 
 
@@ -32,6 +33,12 @@ def join(path: str, key: str | int) -> str:
         return f"{path}[{key}]"
     shown = key if _BARE_KEY.fullmatch(key) else quote(key)
     return f"{path}.{shown}" if path else shown
+
+
+def split(path: str) -> tuple[str, str]:
+    """Return a key path's parent and its last part as it is written there: `("tricks[0]", ".rho")`."""
+    parent = _LAST_PART.sub("", path, count=1)
+    return parent, path[len(parent) :]
 
 
 def listed(words: Iterable[str]) -> str:

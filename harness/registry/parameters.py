@@ -39,7 +39,11 @@ class _ScheduleKeys:
     warmup: Annotated[float, annotated_types.Interval(ge=0, lt=1)] = 0.0
 
 
-CORE_CLASSES: dict[str, type] = {"dataset": _DatasetKeys, "optimizer": _OptimizerKeys, "schedule": _ScheduleKeys}
+CORE_CLASSES: dict[str, type] = {
+    "dataset": _DatasetKeys,
+    "optimizer": _OptimizerKeys,
+    "schedule": _ScheduleKeys,
+}
 """By kind, the keys that the core reads itself, beside a component's own parameters."""
 
 CORE_KEYS: dict[str, tuple[str, ...]] = {
@@ -84,7 +88,9 @@ def validate_table(
     names = [name for name in parameter_names(cls) if name not in nested]
     allowed = [*also, *parameter_names(cls)]
     problems = [
-        Problem(join(path, key), unknown_key(key, sorted(set(allowed)))) for key in table if key not in allowed
+        Problem(join(path, key), unknown_key(key, sorted(set(allowed))))
+        for key in table
+        if key not in allowed
     ]
     known = {key: table[key] for key in names if key in table}
     bad = unfit(known, path)
@@ -150,7 +156,9 @@ def _model(cls: type) -> type[BaseModel]:
         elif field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
         fields[_PREFIX + field.name] = (hints[field.name], pydantic.Field(default, alias=field.name))
-    config = pydantic.ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, validate_default=True, protected_namespaces=())
+    config = pydantic.ConfigDict(
+        strict=True, extra="forbid", allow_inf_nan=False, validate_default=True, protected_namespaces=()
+    )
     try:
         model: type[BaseModel] = pydantic.create_model(cls.__name__, __config__=config, **fields)
     except (pydantic.errors.PydanticUserError, TypeError, NameError) as error:
@@ -179,7 +187,9 @@ def _joined(messages: list[str]) -> str:
     # "must be a number, not true" and "must be text, not true" become one sentence.
     starts = [message.rpartition(", not ")[0] or message for message in messages]
     end = messages[-1].rpartition(", not ")
-    return " or ".join([starts[0], *(start.removeprefix("must be ") for start in starts[1:])]) + "".join(end[1:] if end[1] else ())
+    return " or ".join([starts[0], *(start.removeprefix("must be ") for start in starts[1:])]) + "".join(
+        end[1:] if end[1] else ()
+    )
 
 
 __all__ = [

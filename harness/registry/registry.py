@@ -36,9 +36,13 @@ class Registry:
         hooks: Calls `harness_suite_started`, `harness_trial_finished` and `harness_board_built` of every plugin.
     """
 
-    def __init__(self, entries: Sequence[Entry], manager: pluggy.PluginManager, *, allow: str | None = None) -> None:
+    def __init__(
+        self, entries: Sequence[Entry], manager: pluggy.PluginManager, *, allow: str | None = None
+    ) -> None:
         self.hooks = Hooks(manager)
-        self._entries = sorted(entries, key=lambda e: (list(KINDS).index(e.kind) if e.kind in KINDS else 99, e.full_name))
+        self._entries = sorted(
+            entries, key=lambda e: (list(KINDS).index(e.kind) if e.kind in KINDS else 99, e.full_name)
+        )
         self._by_name = {(e.kind, e.full_name): e for e in self._entries if e.status == "ok"}
         self._classes: dict[tuple[str, str], type] = {}
         self._digests: dict[tuple[str, str], str] = {}
@@ -66,7 +70,7 @@ class Registry:
         hint = f'; did you mean "{same}"?' if same else nearest(name, names)
         others = [k for k in KINDS if k != kind and (k, name) in self._by_name]
         if others:
-            hint = f" (it is a kind of its own: {others[0]})" if others[0] == name else f"; there is a {others[0]} of that name"
+            hint = f"; there is a component of that name of kind {others[0]}"
         if self._allow and self._allow.strip():
             hint += f" (HARNESS_PLUGINS={self._allow} picks what is loaded)"
         broken = [e.name for e in self.entries("plugin")]
@@ -87,7 +91,9 @@ class Registry:
             self._classes[key] = cls
         return self._classes[key]
 
-    def validate(self, kind: str, table: object, path: str, *, nested: bool = False) -> tuple[dict[str, Any], list[Problem]]:
+    def validate(
+        self, kind: str, table: object, path: str, *, nested: bool = False
+    ) -> tuple[dict[str, Any], list[Problem]]:
         """Check a suite's component and return its normal form, every default filled in.
 
         Args:
@@ -102,15 +108,23 @@ class Registry:
         if isinstance(table, str):
             table = {"name": table}
         if not isinstance(table, Mapping):
-            return {}, [Problem(path, f"must be the name of a {kind} or a table with a name, not {found(table)}")]
+            return {}, [
+                Problem(path, f"must be the name of a {kind} or a table with a name, not {found(table)}")
+            ]
         name = table.get("name")
         if not isinstance(name, str):
-            message = f"must be the name of a {kind}, not {found(name)}" if "name" in table else f"is missing: the name of a {kind}"
+            message = (
+                f"must be the name of a {kind}, not {found(name)}"
+                if "name" in table
+                else f"is missing: the name of a {kind}"
+            )
             return {}, [Problem(join(path, "name"), message)]
         try:
             entry = self.find(kind, name)
             cls = self.load(entry)
-            return self._checked(entry, cls, {k: v for k, v in table.items() if k != "name"}, name, path, nested)
+            return self._checked(
+                entry, cls, {k: v for k, v in table.items() if k != "name"}, name, path, nested
+            )
         except PluginError as error:
             return {}, [Unresolved(join(path, "name"), str(error))]
 
@@ -121,16 +135,25 @@ class Registry:
         problems: list[Problem] = []
         core: dict[str, Any] = {}
         if core_keys:
-            core, problems = validate_table(CORE_CLASSES[entry.kind], {k: given[k] for k in core_keys if k in given}, path)
+            core, problems = validate_table(
+                CORE_CLASSES[entry.kind], {k: given[k] for k in core_keys if k in given}, path
+            )
         own = {key: value for key, value in given.items() if key not in core_keys}
         full_name = entry.full_name
         if entry.is_family:
             model = name.partition(":")[2]
             full_name += model
             if not model:
-                problems.append(Problem(join(path, "name"), f"needs a model after the colon: {quote(name + '…')}"))
+                problems.append(
+                    Problem(join(path, "name"), f"needs a model after the colon: {quote(name + '…')}")
+                )
             if "model" in own:
-                problems.append(Problem(join(path, "model"), f"is written into the name: {quote(entry.full_name + str(own['model']))}"))
+                problems.append(
+                    Problem(
+                        join(path, "model"),
+                        f"is written into the name: {quote(entry.full_name + str(own['model']))}",
+                    )
+                )
             own["model"] = model
         inner, inner_problems = self._nested(cls, own, path)
         params, own_problems = validate_table(cls, own, path, also=core_keys)
@@ -196,10 +219,14 @@ class Registry:
             "source_digest": self._digests[key],
         }
         inner = nested_kinds(self.load(entry))
-        below = [self.describe(inner[f], normal["params"][f]) for f in inner if normal["params"].get(f) is not None]
+        below = [
+            self.describe(inner[f], normal["params"][f]) for f in inner if normal["params"].get(f) is not None
+        ]
         return [own, *(one for many in below for one in many)]
 
-    def parameters_schema(self, kind: str, entry: Entry, ref_template: str = "#/$defs/{model}") -> dict[str, Any]:
+    def parameters_schema(
+        self, kind: str, entry: Entry, ref_template: str = "#/$defs/{model}"
+    ) -> dict[str, Any]:
         """Return the JSON schema of a component's parameters, as a suite may write them.
 
         The value of a field that holds a component is a name or a table with a name.
@@ -220,5 +247,7 @@ class Registry:
             schema["properties"].pop("model", None)
             schema["required"] = [name for name in schema.get("required", []) if name != "model"]
         order = [*parameter_names(cls), *CORE_KEYS.get(kind, ())]
-        schema["properties"] = {key: schema["properties"][key] for key in order if key in schema["properties"]}
+        schema["properties"] = {
+            key: schema["properties"][key] for key in order if key in schema["properties"]
+        }
         return schema

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 
-from harness.registry.messages import join
+from harness.registry.messages import join, split
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
@@ -23,10 +24,8 @@ def locate(text: str) -> dict[str, tuple[int, int]]:
     Where the text is stranger than expected, the positions found until then.
     """
     scanner = _Scanner(text)
-    try:
+    with contextlib.suppress(IndexError, ValueError, RecursionError):
         scanner.document()
-    except (IndexError, ValueError, RecursionError):
-        pass
     starts = [0, *(match.end() for match in re.finditer("\n", text))]
     places = {}
     line = 0
@@ -42,7 +41,7 @@ def nearest_place(places: dict[str, tuple[int, int]], path: str) -> tuple[int, i
     while path:
         if path in places:
             return places[path]
-        path = re.sub(r'(?:\[\d+\]|(?:^|\.)(?:"(?:[^"\\]|\\.)*"|[^.\[\]"]*))$', "", path)
+        path = split(path)[0]
     return (0, 0)
 
 
@@ -78,10 +77,9 @@ class _Scanner:
     def _header(self) -> str:
         path = ""
         for key in self._keys():
-            path = join(path, key)
-            # [x.y] after [[x]] belongs to the last x; the last key of a [[header]] counts itself.
-            if path in self._tables and self.text[self.at] != "]":
+            if path in self._tables:  # [x.y] after [[x]] belongs to the last x
                 path = join(path, self._tables[path])
+            path = join(path, key)
         return path
 
     def _keys(self) -> list[str]:

@@ -43,7 +43,13 @@ class Arm:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Arm:
         """Return the arm that `to_json` gave."""
-        return cls(**{**_known(cls, value), "components": tuple(value["components"]), "varies": tuple(value["varies"])})
+        return cls(
+            **{
+                **_known(cls, value),
+                "components": tuple(value["components"]),
+                "varies": tuple(value["varies"]),
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +188,9 @@ class Plan:
         """Return the plan that `to_json` gave."""
         arms = tuple(Arm.from_json(arm) for arm in value["arms"])
         trials = tuple(Trial.from_json(trial) for trial in value["trials"])
-        return cls(**{**_known(cls, value), "arms": arms, "trials": trials, "plugins": tuple(value["plugins"])})
+        return cls(
+            **{**_known(cls, value), "arms": arms, "trials": trials, "plugins": tuple(value["plugins"])}
+        )
 
     def hashed(self) -> Plan:
         """Return this plan with its hash."""

@@ -77,7 +77,7 @@ def prepare(
     root = data_root.resolve() if data_root is not None else None
     components = registry.describe("dataset", dataset)
     sources = [[component["full_name"], component["source_digest"]] for component in components]
-    key = digest_json([FORMAT, sources, dataset["params"], None if root is None else os.fsdecode(root)])
+    key = digest_json([FORMAT, sources, dataset["params"], None if root is None else os.fsencode(root).hex()])
     folder = cache / "prepared" / key
     manifest = _complete(folder)
     if manifest is None:

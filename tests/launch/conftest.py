@@ -66,6 +66,7 @@ def launch(tmp_path, monkeypatch):
             )
         return summary, store
 
+    go.plan = make_plan
     return go
 
 

@@ -48,6 +48,11 @@ def slow(job, *, report, stop):
     return steps(job, report, stop)
 
 
+def resumes(job, *, report, stop):
+    is_resumed = (Path(job.folder) / "checkpoint").exists()
+    return outcome(job, resumed_from_step=1 if is_resumed else None)
+
+
 def by_arm(job, *, report, stop):
     """Behave as the arm is named."""
     report({"kind": "step", "step": 7, "total": 10})
@@ -91,3 +96,16 @@ def disk_full(job, *, report, stop):
     if job.replicate == 0:
         raise StoreError(f"{job.folder}: cannot be written (4,096 bytes to write): No space left on device")
     return steps(job, report, stop)
+
+
+def tells_process(job, *, report, stop):
+    (Path(job.folder) / "process").write_text(str(os.getpid()))
+    return outcome(job)
+
+
+def short(job, *, report, stop):
+    return steps(job, report, stop, seconds=1.0)
+
+
+def deaf(job, *, report, stop):
+    return steps(job, report, lambda: False)

@@ -36,7 +36,7 @@ class CutMix(Augmentation):
     alpha: Annotated[float, Ge(0)] = 1.0
 
     stage = Stage.MIX
-    identity = {"alpha": 0.0}  # noqa: RUF012 (annotated in the base class)
+    identity = {"alpha": 0.0}
 
     def bind(self, ctx: Context) -> Callable[[Batch], Batch] | None:
         """Return the function that a step calls; None at alpha 0."""

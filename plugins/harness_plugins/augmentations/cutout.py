@@ -30,7 +30,7 @@ class Cutout(Augmentation):
     size: Annotated[int, Ge(0)] = 8
 
     stage = Stage.CONTENT
-    identity = {"size": 0}  # noqa: RUF012 (annotated in the base class)
+    identity = {"size": 0}
 
     def bind(self, ctx: Context) -> Callable[[Batch], Batch] | None:
         """Return the function that a step calls; None at size 0."""

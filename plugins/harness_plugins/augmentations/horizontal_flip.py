@@ -28,7 +28,7 @@ class HorizontalFlip(Augmentation):
     probability: Annotated[float, Interval(ge=0, le=1)] = 0.5
 
     stage = Stage.GEOMETRY
-    identity = {"probability": 0.0}  # noqa: RUF012 (annotated in the base class)
+    identity = {"probability": 0.0}
 
     def bind(self, ctx: Context) -> Callable[[Batch], Batch] | None:
         """Return the function that a step calls; None at probability 0."""

@@ -31,7 +31,7 @@ class Mixup(Augmentation):
     alpha: Annotated[float, Ge(0)] = 0.2
 
     stage = Stage.MIX
-    identity = {"alpha": 0.0}  # noqa: RUF012 (annotated in the base class)
+    identity = {"alpha": 0.0}
 
     def bind(self, ctx: Context) -> Callable[[Batch], Batch] | None:
         """Return the function that a step calls; None at alpha 0."""

@@ -32,7 +32,7 @@ class PaddedCrop(Augmentation):
     mode: Literal["reflect", "zeros"] = "reflect"
 
     stage = Stage.GEOMETRY
-    identity = {"padding": 0}  # noqa: RUF012 (annotated in the base class)
+    identity = {"padding": 0}
 
     def bind(self, ctx: Context) -> Callable[[Batch], Batch] | None:
         """Return the function that a step calls; None at padding 0."""

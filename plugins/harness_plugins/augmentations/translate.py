@@ -28,7 +28,7 @@ class Translate(Augmentation):
     pixels: Annotated[int, Ge(0)] = 2
 
     stage = Stage.GEOMETRY
-    identity = {"pixels": 0}  # noqa: RUF012 (annotated in the base class)
+    identity = {"pixels": 0}
 
     def bind(self, ctx: Context) -> Callable[[Batch], Batch] | None:
         """Return the function that a step calls; None at 0 pixels."""

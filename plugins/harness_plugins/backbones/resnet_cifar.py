@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class ResNetCifar(Backbone):
     """He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", CVPR 2016, section 4.2.
 
-    A 3x3 convolution, three stages of n = (depth - 2) / 6 basic blocks with `width`, `2 * width` and `4 *
-    width` channels, each later stage at half the resolution, the mean over all positions, a linear head.
+    A 3x3 convolution, three stages of n = (depth - 2) / 6 basic blocks with `width`, 2 `width` and 4 `width`
+    channels, each later stage at half the resolution, the mean over all positions, a linear head.
     Shortcuts are the paper's option A: where a stage begins, every second pixel, padded with zero channels,
     so that they have no parameters. Convolutions are initialised as in the paper (He et al. 2015, normal,
     fan-out). At width 16 it is the paper's family: depth 20 has 0.27 million parameters, depth 56 0.85; those
@@ -40,7 +40,7 @@ class ResNetCifar(Backbone):
         if (self.depth - 2) % 6:
             below = self.depth - (self.depth - 2) % 6
             raise ValueError(
-                f"depth must be 6n + 2, not {self.depth}; the nearest are {max(below, 8)} and {below + 6}"
+                f"depth must be 6n + 2, not {self.depth}; the nearest are {below} and {below + 6}"
             )
 
     def build(self, info: DataInfo) -> Module:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.contract import Dataset, Prepared, Split
+from harness_plugins.datasets.image_rows import find, read_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -107,8 +108,6 @@ def read_binary(folder: Path) -> tuple[Split, Split]:
 def read_parquet(folder: Path) -> tuple[Split, Split]:
     """Read the hub's Parquet files."""
     import numpy as np
-
-    from harness_plugins.datasets.parquet import find, read_rows
 
     def read(pattern: str) -> Split:
         rows = read_rows(folder, find(folder, ".", pattern), ("img", "label"), None, skip_damaged=False)

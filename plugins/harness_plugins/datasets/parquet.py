@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, MinLen
 
 from harness.contract import Dataset, Prepared, Split
+from harness_plugins.datasets.image_rows import Rows, find, read_rows
 
 if TYPE_CHECKING:
     import numpy as np
-
-FORMATS = ("WEBP", "PNG", "JPEG", "BMP", "GIF", "TIFF", "PPM")
-"""What is decoded, tried in this order. Not all that Pillow knows: EPS would start another program."""
-
-ROWS_AT_ONCE = 1000
 
 Size = tuple[Annotated[int, Ge(1)], Annotated[int, Ge(1)]]
 """Height and width in pixels."""
@@ -83,161 +78,6 @@ class Parquet(Dataset):
             classes=classes,
             skipped=train.skipped + test.skipped,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """The rows of one split.
-
-    Attributes:
-        image: uint8 (N, 3, H, W).
-        labels: N whole numbers or N strings.
-        label_names: N names that stand beside the labels; empty where no column holds any.
-        declared: The classes' names by the schema's metadata; empty where it has none.
-        skipped: The rows left out, each with its reason.
-    """
-
-    image: np.ndarray
-    labels: list[Any]
-    label_names: list[str]
-    declared: tuple[str, ...]
-    skipped: tuple[str, ...]
-
-
-def find(root: Path, folder: str, pattern: str) -> list[Path]:
-    """Return the files that match, sorted.
-
-    Raises:
-        ValueError: Where the path would leave the root.
-        FileNotFoundError: Where nothing matches.
-    """
-    # by its spelling, because links inside the data root are the owner's own and may lead to another disk
-    for part in (folder, pattern):
-        path = PurePath(part)
-        if path.is_absolute() or ".." in path.parts or "\0" in part:
-            raise ValueError(f'"{part}" does not stay inside the data root; give a path relative to it')
-    files = sorted(path for path in (root / folder).glob(pattern) if path.is_file())
-    if not files:
-        raise FileNotFoundError(f"no file matches {root / folder / pattern}")
-    return files
-
-
-def read_rows(
-    root: Path,
-    files: Sequence[Path],
-    columns: tuple[str, str],
-    size: tuple[int, int] | None,
-    skip_damaged: bool,
-) -> Rows:
-    """Read and decode the rows of `files`, which lie under `root`.
-
-    Args:
-        root: What the names of skipped rows are relative to.
-        files: Parquet files, in order.
-        columns: The columns of the images and of the labels.
-        size: Height and width to resize to, or None.
-        skip_damaged: Whether to leave out images that cannot be decoded.
-
-    Raises:
-        ValueError: With file and row of what is damaged.
-    """
-    import numpy as np
-    import pyarrow
-    from pyarrow import parquet
-
-    images: np.ndarray = np.zeros((0, 3, 0, 0), np.uint8)
-    labels: list[Any] = []
-    label_names: list[str] = []
-    skipped: list[str] = []
-    declared: list[tuple[str, ...]] = []
-    for file in files:
-        shown = file.relative_to(root).as_posix()
-        try:
-            with parquet.ParquetFile(file) as opened:
-                schema = opened.schema_arrow
-                for column in columns:
-                    if column not in schema.names:
-                        raise ValueError(f'no column "{column}"; there are {", ".join(schema.names)}')
-                beside = [name for name in schema.names if name == f"{columns[1]}_name"]
-                declared.append(declared_names(schema.metadata, columns[1]))
-                for row, (cell, label, *name) in enumerate(rows_of(opened, [*columns, *beside])):
-                    try:
-                        image = decode(cell, size)
-                    except ValueError as error:
-                        if not skip_damaged:
-                            raise ValueError(f"row {row}: {error}") from error
-                        skipped.append(f"{shown} row {row}: {error}")
-                        continue
-                    if not labels:
-                        images = np.empty((capacity, *image.shape), np.uint8)
-                    if image.shape != images.shape[1:]:
-                        raise ValueError(
-                            f"row {row}: the image is {image.shape[1:]}, those before {images.shape[2:]} "
-                            "(height, width); give size = [height, width]"
-                        )
-                    if label is None:
-                        raise ValueError(f'row {row}: no value in column "{columns[1]}"')
-                    images[len(labels)] = image
-                    labels.append(label)
-                    label_names += name
-        except (pyarrow.ArrowException, OSError, ValueError) as error:
-            raise ValueError(f"{file}: {error}") from error
-    if len(set(declared)) > 1:
-        raise ValueError(f"{files[0].parent}: the files' schemas name different classes")
-    return Rows(images[: len(labels)], labels, label_names, declared[0], tuple(skipped))
-
-
-def rows_of(opened: Any, columns: list[str]) -> Iterator[tuple[Any, ...]]:
-    """Yield the cells of `columns`, row by row, of an open `pyarrow.parquet.ParquetFile`."""
-    for batch in opened.iter_batches(ROWS_AT_ONCE, columns=columns):
-        yield from zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
-
-
-def declared_names(metadata: dict[bytes, bytes] | None, column: str) -> tuple[str, ...]:
-    """Return the classes that the hub's metadata names for a column; none where it does not."""
-    import json
-
-    try:
-        feature = json.loads((metadata or {})[b"huggingface"])["info"]["features"][column]
-        return tuple(str(name) for name in feature["names"])
-    except (KeyError, TypeError, ValueError):
-        return ()
-
-
-def decode(cell: Any, size: tuple[int, int] | None) -> np.ndarray:
-    """Return an image as uint8 (3, H, W).
-
-    Args:
-        cell: What stands in the image column: bytes, or a mapping with the key "bytes".
-        size: Height and width to resize to, or None.
-
-    Raises:
-        ValueError: Where there is no image in it, or a damaged one; the text is the same on every machine.
-    """
-    from io import BytesIO
-
-    import numpy as np
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    data = cell.get("bytes") if isinstance(cell, dict) else cell
-    if not isinstance(data, bytes) or not data:
-        raise ValueError("no image bytes")
-    try:
-        image: Image.Image = Image.open(BytesIO(data), formats=FORMATS)
-        image = ImageOps.exif_transpose(image)
-        if image.mode.startswith("I;16"):
-            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-        if image.mode in ("I", "F"):
-            raise ValueError(f"32-bit pixels (mode {image.mode}), whose range is not known")
-        image = image.convert("RGB")
-        if size is not None:
-            image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    except UnidentifiedImageError:
-        # Pillow's own text holds the address of an object
-        raise ValueError(f"not an image in a known format ({', '.join(FORMATS)})") from None
-    except Exception as error:  # decoders raise all kinds of errors on damaged bytes
-        raise ValueError(f"damaged image ({type(error).__name__}: {error})") from error
-    return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
 
 
 def number_labels(train: Rows, test: Rows, column: str) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:

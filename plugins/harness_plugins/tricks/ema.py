@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 class Ema(Trick):
     """Polyak and Juditsky 1992 in the exponential form of Szegedy et al., CVPR 2016, section 8.
 
-    After each update, average += (1 - d) * (weights - average). With `warmup` d is min(decay, (1 + t) / (10 +
-    t)) at step t from 0, as in TensorFlow's `ExponentialMovingAverage(num_updates=t)`, so that short runs do
-    not drag their first weights along. Floating buffers, which is to say batch norm's statistics, are
-    averaged as EfficientNet's code and timm do; counters are copied. The raw weights train on untouched.
-    0.999 suits runs of some thousand steps; EfficientNet has 0.9999 for a hundred times as many.
+    After each update, average += (1 - d) * (weights - average). With `warmup`, at step t from 0,
+    d is min(decay, (1 + t) / (10 + t)) as in TensorFlow's `ExponentialMovingAverage(num_updates=t)`,
+    so that short runs do not drag their first weights along. Floating buffers, which is to say batch norm's
+    statistics, are averaged as EfficientNet's code and timm do; counters are copied. The raw weights train on
+    untouched. 0.999 suits runs of some thousand steps; EfficientNet has 0.9999 for a hundred times as many.
 
     When not to use it: with a rate that falls to nought over the budget there is little left to average, and
     with a horizon 1 / (1 - decay) that is a good part of the run the average lags behind.
@@ -87,8 +87,8 @@ def _pair_tensors(
     shadow: Module, model: Module
 ) -> tuple[list[Tensor], list[Tensor], list[tuple[Tensor, Tensor]]]:
     """Return the tensors to average, their sources, and (target, source) of those that can only be copied."""
-    pairs = [
-        *zip(shadow.parameters(), (p.detach() for p in model.parameters()), strict=True),
+    pairs: list[tuple[Tensor, Tensor]] = [
+        *zip(shadow.parameters(), model.parameters(), strict=True),
         *zip(shadow.buffers(), model.buffers(), strict=True),
     ]
     floating = [(average, source) for average, source in pairs if average.is_floating_point()]

@@ -46,18 +46,20 @@ class GradAccumulation(Trick):
         del ctx
         if self.micro_batches == 1:
             return Slots()
-        whole = 0
-        parts = 0
+        whole = seen = passes = parts = 0
 
         def look_at_batch(batch: Batch) -> Batch:
-            nonlocal whole
-            whole = len(batch)
+            nonlocal whole, seen, passes
+            whole, seen, passes = len(batch), 0, 0
             return batch
 
         def wrap_objective(objective: Objective) -> Objective:
             def look_at_part(batch: Batch) -> tuple[Tensor, Tensor]:
-                nonlocal parts
-                parts = max(parts, -(-whole // len(batch)))
+                nonlocal seen, passes, parts
+                seen += len(batch)
+                passes += 1
+                if seen >= whole:
+                    parts, seen, passes = passes, 0, 0
                 return objective(batch)
 
             return look_at_part

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 class Sam(Trick):
     """Foret et al., "Sharpness-Aware Minimization", ICLR 2021, algorithm 1 with p = 2.
 
-    rho = 0.05 is the paper's. With g the gradient at the weights w, the optimizer is given the gradient at w
-    + e, e = rho * g / |g|, and steps from w itself. Both passes see the same batch, drop the same units, and
-    batch norm tracks statistics in the second alone. The loss of the step is the one at w. A step costs two
-    passes.
+    rho = 0.05 is the paper's. With g the gradient at the weights w and e = rho * g / |g|, the optimizer is
+    given the gradient at w + e and steps from w itself. Both passes see the same batch and drop the same
+    units; batch norm tracks statistics in the second alone. The loss of the step is the one at w. A step
+    costs two passes.
 
     When not to use it: on a fixed budget of time, unless twice the epochs of the baseline do not help either;
     with one sample a batch the name loses its meaning.

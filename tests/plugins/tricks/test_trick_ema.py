@@ -15,7 +15,9 @@ from harness_plugins.tricks.ema import Ema
 def test_the_average_is_that_of_torch_with_its_buffers(kit: Any) -> None:
     ctx = kit.context(kit.model())
     reference = AveragedModel(ctx.model, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)
-    reference.n_averaged.fill_(1)  # torch's first call copies; ours averages with the initial weights from the start
+    reference.n_averaged.fill_(
+        1
+    )  # torch's first call copies; ours averages with the initial weights from the start
     slots = Ema(decay=0.9, warmup=False).bind(ctx)
     kit.run(ctx, slots, steps=8, after_step=lambda: reference.update_parameters(ctx.model))
     judged = slots.eval_model(ctx.model).state_dict()

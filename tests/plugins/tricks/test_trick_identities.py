@@ -40,7 +40,9 @@ def test_at_its_identity_a_trick_leaves_every_bit_of_weights_and_losses(kit: Any
 
 
 @pytest.mark.parametrize("trick", CHANGES_TRAINING, ids=name)
-def test_with_its_parameters_a_trick_changes_the_weights_and_its_observable_fires(kit: Any, trick: Trick) -> None:
+def test_with_its_parameters_a_trick_changes_the_weights_and_its_observable_fires(
+    kit: Any, trick: Trick
+) -> None:
     plain_weights, _, _ = kit.train(None)
     weights, _, slots = kit.train(trick)
     assert bits_differ(plain_weights, weights)

@@ -14,7 +14,9 @@ from harness_plugins.tricks.label_smoothing import LabelSmoothing
 @pytest.mark.parametrize("smoothing", [0.05, 0.1, 0.5])
 def test_the_loss_is_that_of_torch_with_label_smoothing(kit: Any, smoothing: float) -> None:
     batch = kit.batch(0)
-    logits = torch.randn(len(batch), kit.classes, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    logits = torch.randn(
+        len(batch), kit.classes, dtype=torch.float64, generator=torch.Generator().manual_seed(1)
+    )
     smoothed = LabelSmoothing(smoothing).bind(kit.context(kit.model())).batch(batch)
     expected = CrossEntropyLoss(label_smoothing=smoothing)(logits, batch.target)
     torch.testing.assert_close(F.cross_entropy(logits, smoothed.target.double()), expected, rtol=1e-6, atol=0)

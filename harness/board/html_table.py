@@ -1,0 +1,124 @@
+"""The table of the HTML report: an arm a row, sortable by what stands in `data-value`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from harness.board import wording
+from harness.board.markup import EMPTY, join, tag
+
+Json = Mapping[str, Any]
+
+_COLUMNS = (
+    ("rank", "#", "Rank by mean test accuracy"),
+    ("arm", "arm", "The configuration"),
+    ("verdict", "verdict", "Against the baseline; the reason stands with each arm below"),
+    ("top1", "top-1, %", "Test accuracy, mean over replicates ± half the t interval"),
+    (
+        "delta",
+        "Δ top-1",
+        "Paired difference from the baseline, with an interval that holds for all arms at once",
+    ),
+    ("nll", "NLL", "Negative log-likelihood on the test set, in nats"),
+    ("speed", "images/s", "Training throughput, median over timing rounds, and the ratio to the baseline"),
+    ("memory", "memory", "Peak memory of the timing pass: allocated on a GPU, else resident"),
+    ("parameters", "params", "Parameters of the model"),
+    ("flops", "FLOPs", "Training FLOPs relative to the baseline"),
+    ("time", "time", "Training time of a trial relative to the baseline, from the accuracy trials"),
+    ("failed", "failed", "Failed replicates among those that ended"),
+)
+
+
+def table(board: Json) -> Markup:
+    """Return the leaderboard as a table in the order of ranks."""
+    head = [tag("th", label, scope="col", title=title, class_=key) for key, label, title in _COLUMNS]
+    body = [tag("tr", *_cells(row), class_="baseline" if row["baseline"] else None) for row in board["rows"]]
+    return tag("table", tag("thead", tag("tr", *head)), tag("tbody", join(body)), id="board")
+
+
+def _cells(row: Json) -> list[Markup]:
+    difference, ratio = row["difference"], row["images_per_second_ratio"]
+    stamps = [tag("span", stamp.partition(": ")[0], class_="stamp", title=stamp) for stamp in row["stamps"]]
+    stamps += [tag("span", f"varies {key}", class_="stamp") for key in row["varies"]]
+    speed_title = None
+    if ratio is not None:
+        bounds = f"{wording.times(ratio['low'])} to {wording.times(ratio['high'])}"
+        speed_title = f"ratio to the baseline by round: {bounds} over {ratio['rounds']} rounds"
+    return [
+        _cell("rank", row["rank"], wording.rank(row)),
+        tag(
+            "th",
+            tag("a", row["arm"], href=f"#{anchor(row)}"),
+            tag("span", *stamps, class_="stamp-line") if stamps else EMPTY,
+            scope="row",
+            class_="arm",
+            data_value=row["arm"],
+        ),
+        _cell("verdict", list(wording.MARKS).index(row["verdict"]) if row["verdict"] else None, badge(row)),
+        _cell("top1", row["top1"] and row["top1"]["mean"], _mean(row["top1"], 2)),
+        _cell("delta", difference and difference["mean"], _delta(difference)),
+        _cell("nll", row["nll"] and row["nll"]["mean"], _mean(row["nll"], 3)),
+        _cell("speed", row["images_per_second"], _with_ratio(row), title=speed_title),
+        _cell(
+            "memory",
+            row["peak_memory_bytes"],
+            wording.memory(row["peak_memory_bytes"]),
+            title=row["peak_memory_kind"],
+        ),
+        _cell("parameters", row["parameters"], wording.count(row["parameters"])),
+        _cell("flops", row["training_flops_ratio"], wording.times(row["training_flops_ratio"])),
+        _cell("time", row["train_seconds_ratio"], wording.times(row["train_seconds_ratio"])),
+        _cell(
+            "failed",
+            row["failure_rate"],
+            wording.failed(row),
+            class_="some" if row["replicates"]["failed"] else "",
+        ),
+    ]
+
+
+def _cell(key: str, value: object, content: object, *, class_: str = "", title: str | None = None) -> Markup:
+    number = repr(value) if isinstance(value, (int, float)) else ""
+    return tag("td", content, class_=f"{key} {class_}".strip(), data_value=number, title=title)
+
+
+def _mean(value: Json | None, digits: int) -> Markup:
+    if value is None:
+        return tag("span", wording.ABSENT, class_="faint")
+    half = "" if value["half_width"] is None else f" ± {value['half_width']:.{digits}f}"
+    return tag("span", tag("b", wording.decimal(value["mean"], digits)), tag("span", half, class_="faint"))
+
+
+def _delta(value: Json | None) -> Markup:
+    if value is None:
+        return tag("span", wording.ABSENT, class_="faint")
+    bounds = (
+        "" if value["low"] is None else f" [{wording.signed(value['low'])}, {wording.signed(value['high'])}]"
+    )
+    return tag("span", tag("b", wording.signed(value["mean"])), tag("span", bounds, class_="faint"))
+
+
+def _with_ratio(row: Json) -> Markup:
+    ratio = row["images_per_second_ratio"]
+    number = (
+        wording.ABSENT if row["images_per_second"] is None else wording.decimal(row["images_per_second"], 0)
+    )
+    beside = "" if ratio is None else f" {wording.times(ratio['mean'])}"
+    return tag("span", number, tag("span", beside, class_="faint"))
+
+
+def badge(row: Json) -> Markup:
+    """Return the verdict as a badge, with a mark and a word beside its colour."""
+    kind = "baseline" if row["baseline"] else (row["verdict"] or "none").replace(" ", "-")
+    return tag("span", wording.verdict(row), class_=f"badge {kind}")
+
+
+def anchor(row: Json) -> str:
+    """Return an id for an arm's section, whatever its name is made of."""
+    return (
+        "arm-" + hashlib.blake2b(str(row["arm"]).encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+    )

@@ -1,0 +1,186 @@
+"""`harness run`: from a suite file to a leaderboard, running only what is missing."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.cli.boards import build_board
+from harness.cli.output import complain, say, show
+from harness.errors import PluginError
+from harness.record.fingerprint import code, host
+from harness.record.store import Store
+from harness.suite.expand import expand
+from harness.suite.load import Suite, load
+from harness.suite.prepare import default_cache, prepare
+
+if TYPE_CHECKING:
+    from harness.launch.progress import Progress
+    from harness.record.store import Reading
+    from harness.suite.plan import Plan
+
+_RECORD_BYTES = 20_000
+_CHECKPOINT_BYTES = 16_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The options of `run` and `plan`, as `harness run --help` describes them."""
+
+    results: Path
+    data: Path | None
+    arms: str | None
+    replicates: int | None
+    jobs: int
+    device: str
+    keep_going: bool
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A suite that can run.
+
+    Attributes:
+        suite: The suite.
+        plan: Its plan.
+        data: By manifest hash, the folder of the prepared data.
+    """
+
+    suite: Suite
+    plan: Plan
+    data: Mapping[str, Path]
+
+
+def make_ready(path: Path, settings: Settings) -> Ready:
+    """Load a suite, prepare the data of its arms, and expand it."""
+    suite = load(path, allow=os.environ.get("HARNESS_PLUGINS"), keep_going=settings.keep_going)
+    names = [name.strip() for name in settings.arms.split(",") if name.strip()] if settings.arms else None
+    manifests: dict[str, Mapping[str, Any]] = {}
+    data: dict[str, Path] = {}
+    for arm in suite.arms.values():
+        if arm.failure is None and (names is None or arm.name in names or arm.name == suite.baseline):
+            prepared = prepare(arm.recipe["dataset"], suite.registry, settings.data, default_cache())
+            manifests[arm.name] = prepared.manifest
+            data[prepared.manifest["hash"]] = prepared.folder
+    return Ready(suite, expand(suite, manifests, arms=names, replicates=settings.replicates), data)
+
+
+def run_suite(path: Path, settings: Settings) -> int:
+    """Run what is missing, build the leaderboard, show it, and return the exit code."""
+    ready = make_ready(path, settings)
+    store = Store(settings.results / ready.suite.name)
+    return execute(ready, store, settings, shlex.join(["harness", *sys.argv[1:]]))
+
+
+def execute(ready: Ready, store: Store, settings: Settings, command: str, *, is_kept: bool = True) -> int:
+    """Run what is missing of a suite that is ready, and build and show its board.
+
+    Args:
+        ready: The suite.
+        store: Its results folder.
+        settings: The options.
+        command: What a second run on the folder is told.
+        is_kept: Whether the folder stays: then its path is shown.
+    """
+    plan = ready.plan.to_json()
+    with store.lock(command, needed_bytes=disk_bytes(ready, store, settings.jobs)):
+        store.write_plan(plan)
+        reading = store.read(plan)
+        for line in _reused(reading):
+            complain(line)
+        exit_code = _launch(ready, store, settings)
+        reading = store.read(plan)
+        board, paths = build_board(plan, reading, store.root)
+        ready.suite.registry.hooks.harness_board_built(board=board)
+    from harness.board.render_terminal import terminal
+
+    show(terminal(board))
+    if is_kept:
+        say(f"\n{next(path for path in paths if path.suffix == '.html')}")
+    return exit_code
+
+
+def disk_bytes(ready: Ready, store: Store, jobs: int) -> int:
+    """Return roughly what the run will write: its missing records, and the checkpoints that are open at a time."""
+    missing = len(ready.plan.trials) - len(store.read(ready.plan.to_json()).good())
+    return missing * _RECORD_BYTES + min(missing, jobs or os.cpu_count() or 1) * _CHECKPOINT_BYTES
+
+
+def _launch(ready: Ready, store: Store, settings: Settings) -> int:
+    from harness.launch.launcher import run
+    from harness.launch.options import Options
+
+    progress = _progress()
+    hooks = ready.suite.registry.hooks
+
+    def notify(name: str, **arguments: Any) -> None:
+        getattr(hooks, name)(**arguments)
+
+    options = Options(
+        jobs=settings.jobs,
+        device=settings.device,
+        timeout_seconds=settings.timeout,
+        plugins=tuple(ready.suite.plugins.values()),
+        preload=tuple(sorted(set(_preloads(ready)))),
+    )
+    try:
+        summary = run(ready.plan, store, data=ready.data, options=options, progress=progress, notify=notify)
+    finally:
+        progress.close()
+    complain(
+        f"{summary.done} trials run, {summary.reused} had a record"
+        + (f", {summary.failed} failed" if summary.failed else "")
+        + ("; interrupted, the same command goes on from here" if summary.interrupted else "")
+    )
+    return summary.exit_code
+
+
+def _progress() -> Progress:
+    from harness.launch.progress import Bars, Lines
+
+    return Bars() if sys.stderr.isatty() else Lines()
+
+
+def _preloads(ready: Ready) -> Iterator[str]:
+    registry = ready.suite.registry
+    for arm in ready.plan.arms:
+        for component in arm.components:
+            try:
+                entry = registry.find(component["kind"], component["name"])
+                yield from getattr(registry.load(entry), "preload", ())
+            except PluginError:
+                continue
+
+
+def _reused(reading: Reading) -> Iterator[str]:
+    """Say where records that are about to be reused were made with other libraries or another engine."""
+    counts: dict[str, int] = {}
+    for record in reading.good().values():
+        made_by = (reading.shared.get(record["refs"].get("code") or "") or {}).get("engine")
+        if made_by not in (None, code()["engine"]):
+            counts["another state of the harness's engine"] = (
+                counts.get("another state of the harness's engine", 0) + 1
+            )
+        made_on = (reading.shared.get(record["refs"].get("host") or "") or {}).get("accuracy") or {}
+        for text in _differences(made_on, host()["accuracy"]):
+            counts[text] = counts.get(text, 0) + 1
+    for text, count in counts.items():
+        yield f"note: {count} records that are reused were made with {text}"
+
+
+def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    if not then:
+        return
+    for name in sorted({*then.get("libraries", {}), *now["libraries"]}):
+        old, new = then.get("libraries", {}).get(name), now["libraries"].get(name)
+        if old != new:
+            yield f"{name} {old or 'absent'}, now {new or 'absent'}"
+    for name in ("python", "cpu", "gpu"):
+        if then.get(name) != now[name]:
+            yield f"{name} {then.get(name)}, now {now[name]}"

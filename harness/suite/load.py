@@ -1,0 +1,288 @@
+"""From a suite file to arms in normal form, or to everything that is wrong with it at once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.errors import Problem, SuiteError, nearest
+from harness.registry import Registry, discover
+from harness.registry.messages import found, join, listed, printable, quote
+from harness.registry.parameters import validate_table
+from harness.registry.registry import Unresolved
+from harness.suite.lines import locate, nearest_place
+from harness.suite.merge import Layer, merge, read_layer, wrap
+from harness.suite.read import read_toml
+from harness.suite.recipe import resolve
+from harness.suite.settings import (
+    ARM_KEYS,
+    RECIPE_KEYS,
+    TABLES,
+    ArmSettings,
+    SuiteSettings,
+    TimingSettings,
+    identifier_problem,
+)
+from harness.suite.varies import differences, unknown_varies, varies_problems
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SuiteArm:
+    """One configuration of a suite.
+
+    Attributes:
+        name: Its name.
+        recipe: In normal form (docs/dataflow.md); empty where `failure` is set.
+        varies: Key paths, held equal by the protocol, in which it declares to differ from the baseline.
+        failure: Why it cannot be resolved, where `keep_going` let it stay; else None.
+    """
+
+    name: str
+    recipe: Mapping[str, Any]
+    varies: tuple[str, ...] = ()
+    failure: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Suite:
+    """A suite file, checked.
+
+    Attributes:
+        name: The suite's name.
+        path: The file.
+        seed: What all randomness derives from, with the number of the replicate.
+        replicates: Replicates of each arm.
+        baseline: Name of the arm that the others are compared with.
+        alpha: Family-wise level of significance.
+        margin: Smallest difference that counts, in points; None for the larger of 0.1 and one test example.
+        equal_margin: Margin of "equal", in points; None for `margin`.
+        non_inferiority: Loss that a speed or memory trick may not reach, in points.
+        verdicts: False for an exploratory suite.
+        timing: `{"rounds", "seconds"}`.
+        arms: By name, in the order of the file.
+        plugins: The plugin files, as the file writes them and where they are.
+        registry: What is installed, and what the plugin files offer.
+    """
+
+    name: str
+    path: Path
+    seed: int
+    replicates: int
+    baseline: str
+    alpha: float
+    margin: float | None
+    equal_margin: float | None
+    non_inferiority: float
+    verdicts: bool
+    timing: Mapping[str, Any]
+    arms: Mapping[str, SuiteArm]
+    plugins: Mapping[str, Path]
+    registry: Registry
+
+
+def load(path: Path | str, *, allow: str | None = None, keep_going: bool = False) -> Suite:
+    """Read a suite file.
+
+    Args:
+        path: The file.
+        allow: `HARNESS_PLUGINS`; see `harness.registry.discover`.
+        keep_going: Keep an arm whose component is not there or cannot be loaded, with its `failure`.
+
+    Raises:
+        SuiteError: With everything that is wrong with the file.
+        PluginError: Where `allow` names what is not installed.
+    """
+    path = Path(path)
+    text, document = read_toml(path)
+    loading = _Loading(path, document, keep_going)
+    suite = loading.suite(allow)
+    if loading.problems or suite is None:
+        places = locate(text)
+        unique = dict.fromkeys(loading.problems)
+        placed = [type(one)(one.path, one.message, *nearest_place(places, one.path)) for one in unique]
+        raise SuiteError(str(path), sorted(placed, key=lambda one: (one.line, one.column)))
+    return suite
+
+
+class _Loading:
+    """One reading of one file: what was found wrong so far."""
+
+    def __init__(self, path: Path, document: Mapping[str, Any], keep_going: bool) -> None:
+        self.path = path
+        self.document = document
+        self.keep_going = keep_going
+        self.problems: list[Problem] = []
+
+    def suite(self, allow: str | None) -> Suite | None:
+        scalars = {key: value for key, value in self.document.items() if key not in TABLES}
+        values = self._checked(SuiteSettings, scalars, "", also=TABLES)
+        timing = self._checked(TimingSettings, self._table("timing"), "timing")
+        for key in ("name", "baseline"):
+            self._identifier(self.document.get(key), key)
+        plugins = self._plugins()
+        registry = discover(list(plugins.values()), allow=allow)
+        if not self.keep_going:
+            self._broken(registry, plugins)
+        arms = self._arms(registry)
+        baseline, names = self.document.get("baseline"), self._table("arms")
+        if isinstance(baseline, str) and names and baseline not in names:
+            self._say("baseline", self._no_arm(baseline))
+        if self.problems or not values:
+            return None
+        values = {key: value for key, value in values.items() if key not in ("schema", "plugins")}
+        return Suite(**values, path=self.path, timing=timing, arms=arms, plugins=plugins, registry=registry)
+
+    def _say(self, path: str, message: str) -> None:
+        self.problems.append(Problem(path, message))
+
+    def _checked(
+        self, cls: type, table: Mapping[str, Any], path: str, also: tuple[str, ...] = ()
+    ) -> dict[str, Any]:
+        values, problems = validate_table(cls, table, path, also=also)
+        self.problems += problems
+        return values
+
+    def _table(self, key: str) -> Mapping[str, Any]:
+        value = self.document.get(key, {})
+        if isinstance(value, Mapping):
+            return value
+        self._say(key, f"must be a table, not {found(value)}")
+        return {}
+
+    def _identifier(self, name: object, path: str) -> None:
+        problem = identifier_problem(name) if isinstance(name, str) else ""
+        if problem:
+            self._say(path, f"{problem}; found {found(name)}")
+
+    def _plugins(self) -> dict[str, Path]:
+        files: dict[str, Path] = {}
+        written = self.document.get("plugins", [])
+        for index, name in enumerate(written if isinstance(written, list) else []):
+            if not isinstance(name, str):
+                continue  # told by the check of the settings
+            file = self.path.parent / name
+            if name in files:
+                self._say(f"plugins[{index}]", f"{quote(name)} is listed twice")
+            elif "\0" in name or not file.is_file():
+                self._say(f"plugins[{index}]", f"there is no file {quote(str(file), 300)}")
+            elif file.suffix != ".py":
+                self._say(f"plugins[{index}]", f"{quote(name)} is not a Python file")
+            else:
+                files[name] = file.resolve()
+        return files
+
+    def _broken(self, registry: Registry, plugins: Mapping[str, Path]) -> None:
+        order = list(self.document.get("plugins", []))
+        for name, file in plugins.items():
+            for entry in registry.entries("plugin"):
+                if entry.source == str(file):
+                    self._say(
+                        f"plugins[{order.index(name)}]", f"{quote(name)} cannot be loaded: {entry.summary}"
+                    )
+
+    def _no_arm(self, name: str) -> str:
+        names = self._table("arms")
+        return f"there is no arm {quote(name)}{nearest(name, names)} (arms: {listed(names)})"
+
+    def _arms(self, registry: Registry) -> dict[str, SuiteArm]:
+        tables = self._table("arms")
+        if not tables and isinstance(self.document.get("arms", {}), Mapping):
+            self._say("arms", "there is no arm; a suite needs at least one: [arms.plain]")
+        recipe, problems = read_layer(self._table("recipe"), "recipe", RECIPE_KEYS, inherits=False)
+        self.problems += problems
+        if "budget" in self.document:
+            recipe["budget"] = wrap(self.document["budget"], "budget")
+        own, settings = self._own_layers(tables)
+        arms: dict[str, SuiteArm] = {}
+        for name in own:
+            chain = self._chain(name, own, settings)
+            layer = recipe
+            for step in reversed(chain or [name]):
+                layer = merge(layer, own[step])
+            if chain is None:
+                self.problems += _own_problems(name, layer, registry)
+            else:
+                self._arm(name, layer, settings[name], registry, arms)
+        if arms and all(arm.failure for arm in arms.values()):
+            first = next(iter(arms.values()))
+            self._say(join("arms", first.name), f"no arm can be resolved; {first.failure}")
+        self._check_varies(arms)
+        return arms
+
+    def _own_layers(self, tables: Mapping[str, Any]) -> tuple[dict[str, Layer], dict[str, dict[str, Any]]]:
+        layers: dict[str, Layer] = {}
+        settings: dict[str, dict[str, Any]] = {}
+        for name, table in tables.items():
+            path = join("arms", name)
+            self._identifier(name, path)
+            if not isinstance(table, Mapping):
+                self._say(path, f"must be a table, not {found(table)}")
+                continue
+            layer, problems = read_layer(table, path, ARM_KEYS, inherits=True)
+            self.problems += problems
+            if "budget" in table:
+                layer["budget"] = wrap(table["budget"], join(path, "budget"))
+            layers[name] = layer
+            beside = {key: table[key] for key in ("extends", "varies") if key in table}
+            settings[name] = self._checked(ArmSettings, beside, path)
+            self.problems += unknown_varies(name, settings[name].get("varies") or ())
+        return layers, settings
+
+    def _chain(
+        self, name: str, own: Mapping[str, Layer], settings: Mapping[str, Mapping[str, Any]]
+    ) -> list[str] | None:
+        """Return an arm and those it extends, or None where the chain leads nowhere (which is told)."""
+        chain = [name]
+        while (parent := settings[chain[-1]].get("extends")) is not None:
+            path = join(join("arms", chain[-1]), "extends")
+            if parent in chain:
+                cycle = chain[chain.index(parent) :]
+                first = min(cycle, key=list(own).index)  # told once, whichever arm led into it
+                turn = cycle.index(first)
+                circle = " → ".join([*cycle[turn:], *cycle[:turn], first])
+                self._say(
+                    join(join("arms", first), "extends"), f"goes round in a circle: {printable(circle)}"
+                )
+                return None
+            if parent not in own:
+                if parent not in self._table("arms"):
+                    self._say(path, self._no_arm(parent))
+                return None
+            chain.append(parent)
+        return chain
+
+    def _arm(
+        self,
+        name: str,
+        layer: Layer,
+        settings: Mapping[str, Any],
+        registry: Registry,
+        arms: dict[str, SuiteArm],
+    ) -> None:
+        recipe, problems = resolve(layer, registry)
+        varies = tuple(settings.get("varies") or ())
+        if problems and self.keep_going and all(isinstance(one, Unresolved) for one in problems):
+            told = "; ".join(f"{one.path}: {one.message}" for one in problems)
+            arms[name] = SuiteArm(name, {}, varies, failure=told)
+            return
+        self.problems += problems
+        if not problems and not any(node.is_bad for node in layer.values()):
+            arms[name] = SuiteArm(name, recipe, varies)
+
+    def _check_varies(self, arms: Mapping[str, SuiteArm]) -> None:
+        baseline = arms.get(str(self.document.get("baseline")))
+        if baseline is None or baseline.failure:
+            return
+        for arm in arms.values():
+            if not arm.failure:
+                differing = differences(arm.recipe, baseline.recipe)
+                self.problems += varies_problems(arm.name, arm.varies, differing, baseline.name)
+
+
+def _own_problems(name: str, layer: Layer, registry: Registry) -> list[Problem]:
+    """Return what is wrong with an arm's own table, where what it extends is not known: it may lack anything."""
+    _, problems = resolve(layer, registry)
+    own = join("arms", name) + "."
+    return [one for one in problems if one.path.startswith(own) and not one.message.startswith("is missing")]

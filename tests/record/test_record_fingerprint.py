@@ -1,0 +1,56 @@
+import platform
+import subprocess
+import sys
+
+from harness.record.fingerprint import code, host, libraries, session
+
+
+def test_secrets_are_masked_wherever_they_stand():
+    arguments = ["harness", "run", "--api-key", "abc123", "--token=xyz789", "hf_verysecret", "suite.toml"]
+    environment = {
+        "HARNESS_DATA": "/data",
+        "HARNESS_TOKEN": "tok-1",
+        "OMP_NUM_THREADS": "2",
+        "CUDA_VISIBLE_DEVICES": "0",
+        "AWS_SECRET_ACCESS_KEY": "aws-1",
+        "HOME": "/home/someone",
+        "HARNESS_PROXY": "http://me:pa55@host",
+    }
+    told = session(arguments, environment)
+    for secret in ("abc123", "xyz789", "verysecret", "tok-1", "aws-1", "pa55", "someone"):
+        assert secret not in str(told)
+    assert "suite.toml" in told["command"]
+    assert told["environment"]["OMP_NUM_THREADS"] == "2"
+    assert told["environment"]["CUDA_VISIBLE_DEVICES"] == "0"
+
+
+def test_the_host_keeps_what_accuracy_and_what_speed_depend_on_apart():
+    told = host()
+    assert told["accuracy"]["python"] == platform.python_version()
+    assert "torch" in told["accuracy"]["libraries"]
+    assert told["speed"]["cores"] >= 1
+    assert told["speed"]["memory_bytes"] > 2**28
+    assert platform.node() not in str(told["shown"])
+
+
+def test_versions_are_those_that_the_libraries_tell():
+    import numpy
+    import orjson  # noqa: F401
+
+    assert libraries()["numpy"] == numpy.__version__
+
+
+def test_code_state_is_the_same_twice():
+    first = dict(code())
+    code.cache_clear()
+    assert code() == first
+    assert len(first["engine"]) == 32
+
+
+def test_no_torch_is_imported_for_it():
+    text = (
+        "import sys\nfrom harness.record import fingerprint, store\n"
+        "fingerprint.host(); fingerprint.code(); fingerprint.session()\n"
+        "sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", text], check=False).returncode == 0
