@@ -62,7 +62,9 @@ class SuiteError(HarnessError):
             place += f":{problem.line}"
         if problem.column:
             place += f":{problem.column}"
-        return f"{place}: {problem.path}: {problem.message}" if problem.path else f"{place}: {problem.message}"
+        return (
+            f"{place}: {problem.path}: {problem.message}" if problem.path else f"{place}: {problem.message}"
+        )
 
 
 def nearest(word: str, among: Iterable[str]) -> str:

@@ -61,7 +61,9 @@ def test_both_are_listed_and_the_broken_one_says_why(site: Path, tmp_path: Path)
     assert "a_package_that_nobody_has" in json.dumps(broken)
 
 
-def test_a_strangers_trick_trains_on_a_strangers_dataset_in_the_strangers_name(site: Path, tmp_path: Path) -> None:
+def test_a_strangers_trick_trains_on_a_strangers_dataset_in_the_strangers_name(
+    site: Path, tmp_path: Path
+) -> None:
     (tmp_path / "suite.toml").write_text(SUITE)
     done = harness(site, "run", "suite.toml", cwd=tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout
@@ -81,5 +83,7 @@ def test_a_bare_name_never_means_a_strangers_component(site: Path, tmp_path: Pat
 def test_harness_plugins_picks_what_is_loaded(site: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(site), "HARNESS_PLUGINS": "first-party"}
     command = [sys.executable, "-m", "harness", "list", "--json"]
-    listed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, cwd=tmp_path)
+    listed = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=True, cwd=tmp_path
+    )
     assert not [entry for entry in json.loads(listed.stdout) if "toy" in entry["name"]]

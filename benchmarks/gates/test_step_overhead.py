@@ -39,7 +39,13 @@ def recipe() -> dict[str, Any]:
         "metrics": [],
         "batch_size": BATCH,
         "budget": {"unit": "epochs", "amount": EPOCHS},
-        "numerics": {"precision": "fp32", "channels_last": False, "compile": False, "threads": 1, "deterministic": False},
+        "numerics": {
+            "precision": "fp32",
+            "channels_last": False,
+            "compile": False,
+            "threads": 1,
+            "deterministic": False,
+        },
         "evaluation": {"batch_size": 500},
     }
 

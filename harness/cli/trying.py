@@ -22,7 +22,7 @@ verdicts = false
 plugins = [{file}]
 
 [budget]
-epochs = 8
+epochs = 24
 
 [timing]
 rounds = 1
@@ -31,8 +31,8 @@ seconds = 0.5
 [recipe]
 dataset = {{ name = "subset", of = "digits", fraction = 0.25 }}
 backbone = {{ name = "simple-cnn", width = 8 }}
-optimizer = {{ name = "sgd", lr = 0.1, momentum = 0.9 }}
-schedule = "cosine"
+optimizer = {{ name = "sgd", lr = 0.1, momentum = 0.9, weight_decay = 5e-4 }}
+schedule = {{ name = "cosine", warmup = 0.05 }}
 batch_size = 32
 
 [arms.baseline]

@@ -42,8 +42,8 @@ def score(logits: Tensor, labels: Tensor) -> dict[str, float]:
     correct = (logits.argmax(1) == labels).sum()
     # In double: over 10,000 samples a float32 mean rounds in the fourth digit.
     nll = F.cross_entropy(logits.double(), labels)
-    top1, loss = torch.stack([correct * (100.0 / len(labels)), nll]).tolist()
-    return {"top1": top1, "nll": loss}
+    right, loss = torch.stack([correct.double(), nll]).tolist()
+    return {"top1": 100 * right / len(labels), "nll": loss}
 
 
 def result(run: Run, logits: Tensor, labels: Tensor) -> dict[str, Any]:

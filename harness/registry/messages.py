@@ -46,6 +46,11 @@ def listed(words: Iterable[str]) -> str:
     return ", ".join(printable(word) for word in words) or "none"
 
 
+def named(kind: str) -> str:
+    """Return `the name of a trick`, with the article that the kind takes."""
+    return f"the name of {'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+
+
 def unknown_key(key: str, allowed: Sequence[str]) -> str:
     """Return the message for a key that is none of `allowed`."""
     close = nearest(key, allowed)

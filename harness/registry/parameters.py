@@ -18,7 +18,7 @@ import orjson
 
 from harness.contract import KINDS
 from harness.errors import PluginError, Problem
-from harness.registry.messages import explain, found, join, unfit, unknown_key
+from harness.registry.messages import explain, join, unfit, unknown_key
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -190,15 +190,3 @@ def _joined(messages: list[str]) -> str:
     return " or ".join([starts[0], *(start.removeprefix("must be ") for start in starts[1:])]) + "".join(
         end[1:] if end[1] else ()
     )
-
-
-__all__ = [
-    "CORE_CLASSES",
-    "CORE_KEYS",
-    "found",
-    "json_schema",
-    "nested_kinds",
-    "parameter_names",
-    "typed_values",
-    "validate_table",
-]

@@ -12,7 +12,7 @@ from harness.registry.classes import load_class
 from harness.registry.digests import source_digest
 from harness.registry.entry import FIRST_PARTY, Entry
 from harness.registry.hooks import Hooks
-from harness.registry.messages import found, join, quote, reason
+from harness.registry.messages import found, join, named, quote, reason
 from harness.registry.parameters import (
     CORE_CLASSES,
     CORE_KEYS,
@@ -108,15 +108,13 @@ class Registry:
         if isinstance(table, str):
             table = {"name": table}
         if not isinstance(table, Mapping):
-            return {}, [
-                Problem(path, f"must be the name of a {kind} or a table with a name, not {found(table)}")
-            ]
+            return {}, [Problem(path, f"must be {named(kind)} or a table with a name, not {found(table)}")]
         name = table.get("name")
         if not isinstance(name, str):
             message = (
-                f"must be the name of a {kind}, not {found(name)}"
+                f"must be {named(kind)}, not {found(name)}"
                 if "name" in table
-                else f"is missing: the name of a {kind}"
+                else f"is missing: {named(kind)}"
             )
             return {}, [Problem(join(path, "name"), message)]
         try:
@@ -240,7 +238,10 @@ class Registry:
         if kind in CORE_CLASSES:
             schema["properties"].update(json_schema(CORE_CLASSES[kind])["properties"])
         for field, inner in nested.items():
-            schema["properties"][field] = {"type": ["string", "object"], "description": f"a {inner}"}
+            schema["properties"][field] = {
+                "type": ["string", "object"],
+                "description": f"{named(inner)}, or a table with a name",
+            }
             if dataclasses.MISSING in [f.default for f in dataclasses.fields(cls) if f.name == field]:
                 schema.setdefault("required", []).append(field)
         if entry.is_family:

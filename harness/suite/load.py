@@ -174,12 +174,12 @@ class _Loading:
         return files
 
     def _broken(self, registry: Registry, plugins: Mapping[str, Path]) -> None:
-        order = list(self.document.get("plugins", []))
         for name, file in plugins.items():
             for entry in registry.entries("plugin"):
                 if entry.source == str(file):
                     self._say(
-                        f"plugins[{order.index(name)}]", f"{quote(name)} cannot be loaded: {entry.summary}"
+                        f"plugins[{self.document['plugins'].index(name)}]",
+                        f"{quote(name)} cannot be loaded: {entry.summary}",
                     )
 
     def _no_arm(self, name: str) -> str:

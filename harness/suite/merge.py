@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import Problem
-from harness.registry.messages import found, join, split, unknown_key
+from harness.registry.messages import found, join, named, split, unknown_key
 from harness.suite.settings import KIND_OF, SHAPES
 
 INHERITED = "..."
@@ -126,12 +126,12 @@ def _component(node: Node, kind: str) -> tuple[Node, list[Problem]]:
     if isinstance(node.value, str):
         node = Node({"name": node}, node.path)
     if not isinstance(node.value, dict):
-        return _bad(node, f"must be the name of a {kind} or a table with a name, not")
+        return _bad(node, f"must be {named(kind)} or a table with a name, not")
     name = node.value.get("name")
     if name is None:
-        problem = Problem(join(node.path, "name"), f"is missing: the name of a {kind}")
+        problem = Problem(join(node.path, "name"), f"is missing: {named(kind)}")
         return Node(None, node.path, is_bad=True), [problem]
-    return (node, []) if isinstance(name.value, str) else _bad(name, f"must be the name of a {kind}, not")
+    return (node, []) if isinstance(name.value, str) else _bad(name, f"must be {named(kind)}, not")
 
 
 def _components(node: Node, kind: str, inherits: bool) -> tuple[Node, list[Problem]]:

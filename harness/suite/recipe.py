@@ -9,7 +9,7 @@ from typing import Any
 from harness.contract import EXCLUSIVE_STAGES
 from harness.errors import Problem
 from harness.registry import Registry
-from harness.registry.messages import found, join, quote
+from harness.registry.messages import found, join, named, quote
 from harness.registry.parameters import validate_table
 from harness.suite.merge import Layer, Node, origins, unwrap, wrap, written
 from harness.suite.settings import DEFAULTS, KIND_OF, SHAPES, TABLE_CLASSES, BudgetSettings, ValueSettings
@@ -55,7 +55,7 @@ def _default(key: str) -> Node:
 def _missing(key: str) -> Problem:
     if key == "budget":
         return Problem("budget", "is missing: one of epochs, steps or samples")
-    return Problem(f"recipe.{key}", f"is missing: the name of a {KIND_OF[key]}, or a table with a name")
+    return Problem(f"recipe.{key}", f"is missing: {named(KIND_OF[key])}, or a table with a name")
 
 
 def _resolved(key: str, value: Any, registry: Registry) -> tuple[Any, list[Problem]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from harness.contract import KINDS
 from harness.errors import PluginError
 from harness.registry import Entry, Registry
-from harness.registry.parameters import json_schema
+from harness.registry.parameters import json_schema, nested_kinds
 from harness.suite.merge import INHERITED
 from harness.suite.settings import (
     HELD_EQUAL,
@@ -102,15 +103,15 @@ def _define_kind(registry: Registry, kind: str, definitions: dict[str, Any]) -> 
         label = f"{kind}/{entry.full_name}".replace("/", ".")
         try:
             table = registry.parameters_schema(kind, entry, f"#/$defs/{label}.{{model}}")
+            nested = nested_kinds(registry.load(entry))
         except PluginError:
-            table = {"type": "object", "properties": {}}
+            table, nested = {"type": "object", "properties": {}}, {}
         for model, inner in table.pop("$defs", {}).items():
             definitions[f"{label}.{model}"] = inner
-        properties = {key: _nested(value) for key, value in table["properties"].items()}
         definitions[label] = {
             **table,
             "description": entry.summary,
-            "properties": {"name": name, **properties},
+            "properties": {"name": name, **table["properties"], **_references(nested)},
             "required": ["name"],
         }
         tables.append({"$ref": f"#/$defs/{label}"})
@@ -126,11 +127,8 @@ def _name_schema(entry: Entry) -> dict[str, Any]:
     )
 
 
-def _nested(value: dict[str, Any]) -> dict[str, Any]:
-    kind = value.get("description", "").removeprefix("a ")
-    return (
-        {"$ref": f"#/$defs/{kind}"} if kind in KINDS and value.get("type") == ["string", "object"] else value
-    )
+def _references(nested: Mapping[str, str]) -> dict[str, Any]:
+    return {field: {"$ref": f"#/$defs/{kind}"} for field, kind in nested.items()}
 
 
 def _without_null(schema: Any) -> Any:

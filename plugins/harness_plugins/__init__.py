@@ -13,40 +13,170 @@ def harness_register(registry: RegistryView) -> None:
     """Offer every first-party component."""
     add = registry.add
 
-    add("dataset", "digits", f"{_P}.datasets.digits:Digits", summary="1,797 real 8x8 handwritten digits; nothing to download")
-    add("dataset", "cifar10", f"{_P}.datasets.cifar10:Cifar10", summary="CIFAR-10, 32x32 RGB, from torchvision's layout or the hub's Parquet")
-    add("dataset", "parquet", f"{_P}.datasets.parquet:Parquet", summary="image rows in the Hugging Face layout, from local Parquet files")
-    add("dataset", "subset", f"{_P}.datasets.subset:Subset", summary="a class-balanced part of another dataset's training split")
+    add(
+        "dataset",
+        "digits",
+        f"{_P}.datasets.digits:Digits",
+        summary="1,797 real 8x8 handwritten digits; nothing to download",
+    )
+    add(
+        "dataset",
+        "cifar10",
+        f"{_P}.datasets.cifar10:Cifar10",
+        summary="CIFAR-10, 32x32 RGB, from torchvision's layout or the hub's Parquet",
+    )
+    add(
+        "dataset",
+        "parquet",
+        f"{_P}.datasets.parquet:Parquet",
+        summary="image rows in the Hugging Face layout, from local Parquet files",
+    )
+    add(
+        "dataset",
+        "subset",
+        f"{_P}.datasets.subset:Subset",
+        summary="a class-balanced part of another dataset's training split",
+    )
 
-    add("sampler", "shuffle", f"{_P}.samplers.shuffle:Shuffle", summary="every sample once an epoch, in random order")
+    add(
+        "sampler",
+        "shuffle",
+        f"{_P}.samplers.shuffle:Shuffle",
+        summary="every sample once an epoch, in random order",
+    )
 
-    add("augmentation", "horizontal-flip", f"{_P}.augmentations.horizontal_flip:HorizontalFlip", summary="mirror left and right, a draw per sample")
-    add("augmentation", "padded-crop", f"{_P}.augmentations.padded_crop:PaddedCrop", summary="pad, then crop back at a random place")
-    add("augmentation", "translate", f"{_P}.augmentations.translate:Translate", summary="shift by whole pixels, zeros move in")
-    add("augmentation", "cutout", f"{_P}.augmentations.cutout:Cutout", summary="square holes, clipped at the border (DeVries and Taylor 2017)")
-    add("augmentation", "mixup", f"{_P}.augmentations.mixup:Mixup", summary="convex combinations of pairs and their targets (Zhang et al. 2018)")
-    add("augmentation", "cutmix", f"{_P}.augmentations.cutmix:CutMix", summary="a box of another sample, targets by area (Yun et al. 2019)")
+    add(
+        "augmentation",
+        "horizontal-flip",
+        f"{_P}.augmentations.horizontal_flip:HorizontalFlip",
+        summary="mirror left and right, a draw per sample",
+    )
+    add(
+        "augmentation",
+        "padded-crop",
+        f"{_P}.augmentations.padded_crop:PaddedCrop",
+        summary="pad, then crop back at a random place",
+    )
+    add(
+        "augmentation",
+        "translate",
+        f"{_P}.augmentations.translate:Translate",
+        summary="shift by whole pixels, zeros move in",
+    )
+    add(
+        "augmentation",
+        "cutout",
+        f"{_P}.augmentations.cutout:Cutout",
+        summary="square holes, clipped at the border (DeVries and Taylor 2017)",
+    )
+    add(
+        "augmentation",
+        "mixup",
+        f"{_P}.augmentations.mixup:Mixup",
+        summary="convex combinations of pairs and their targets (Zhang et al. 2018)",
+    )
+    add(
+        "augmentation",
+        "cutmix",
+        f"{_P}.augmentations.cutmix:CutMix",
+        summary="a box of another sample, targets by area (Yun et al. 2019)",
+    )
 
-    add("backbone", "simple-cnn", f"{_P}.backbones.simple_cnn:SimpleCnn", summary="two or three convolutions and a head, any image size")
-    add("backbone", "resnet-cifar", f"{_P}.backbones.resnet_cifar:ResNetCifar", summary="the 6n+2 residual network for 32x32 (He et al. 2016)")
-    add("backbone", "timm:", f"{_P}.backbones.timm_model:TimmModel", summary="any model of timm by its name, adapted to small images")
-    add("backbone", "torchvision:", f"{_P}.backbones.torchvision_model:TorchvisionModel", summary="any classifier of torchvision by its name, adapted to small images")
+    add(
+        "backbone",
+        "simple-cnn",
+        f"{_P}.backbones.simple_cnn:SimpleCnn",
+        summary="two or three convolutions and a head, any image size",
+    )
+    add(
+        "backbone",
+        "resnet-cifar",
+        f"{_P}.backbones.resnet_cifar:ResNetCifar",
+        summary="the 6n+2 residual network for 32x32 (He et al. 2016)",
+    )
+    add(
+        "backbone",
+        "timm:",
+        f"{_P}.backbones.timm_model:TimmModel",
+        summary="any model of timm by its name, adapted to small images",
+    )
+    add(
+        "backbone",
+        "torchvision:",
+        f"{_P}.backbones.torchvision_model:TorchvisionModel",
+        summary="any classifier of torchvision by its name, adapted to small images",
+    )
 
     add("optimizer", "sgd", f"{_P}.optimizers.sgd:Sgd", summary="stochastic gradient descent with momentum")
     add("optimizer", "adam", f"{_P}.optimizers.adam:Adam", summary="Adam (Kingma and Ba 2015)")
-    add("optimizer", "adamw", f"{_P}.optimizers.adamw:AdamW", summary="Adam with decoupled weight decay (Loshchilov and Hutter 2019)")
-    add("optimizer", "timm:", f"{_P}.optimizers.timm_optimizer:TimmOptimizer", summary="any optimizer of timm by its name")
+    add(
+        "optimizer",
+        "adamw",
+        f"{_P}.optimizers.adamw:AdamW",
+        summary="Adam with decoupled weight decay (Loshchilov and Hutter 2019)",
+    )
+    add(
+        "optimizer",
+        "timm:",
+        f"{_P}.optimizers.timm_optimizer:TimmOptimizer",
+        summary="any optimizer of timm by its name",
+    )
 
     add("schedule", "constant", f"{_P}.schedules.constant:Constant", summary="the base rate throughout")
-    add("schedule", "cosine", f"{_P}.schedules.cosine:Cosine", summary="half a cosine from the base rate to eta_min (Loshchilov and Hutter 2017)")
-    add("schedule", "step", f"{_P}.schedules.step:Step", summary="the rate times gamma at every step_size of the budget")
+    add(
+        "schedule",
+        "cosine",
+        f"{_P}.schedules.cosine:Cosine",
+        summary="half a cosine from the base rate to eta_min (Loshchilov and Hutter 2017)",
+    )
+    add(
+        "schedule",
+        "step",
+        f"{_P}.schedules.step:Step",
+        summary="the rate times gamma at every step_size of the budget",
+    )
 
-    add("trick", "label-smoothing", f"{_P}.tricks.label_smoothing:LabelSmoothing", summary="a share of the target spread over all classes (Szegedy et al. 2016)")
-    add("trick", "grad-clip", f"{_P}.tricks.grad_clip:GradClip", summary="bound the global norm of the gradient (Pascanu et al. 2013)")
-    add("trick", "grad-accumulation", f"{_P}.tricks.grad_accumulation:GradAccumulation", summary="the batch in parts: less memory, the same update")
+    add(
+        "trick",
+        "label-smoothing",
+        f"{_P}.tricks.label_smoothing:LabelSmoothing",
+        summary="a share of the target spread over all classes (Szegedy et al. 2016)",
+    )
+    add(
+        "trick",
+        "grad-clip",
+        f"{_P}.tricks.grad_clip:GradClip",
+        summary="bound the global norm of the gradient (Pascanu et al. 2013)",
+    )
+    add(
+        "trick",
+        "grad-accumulation",
+        f"{_P}.tricks.grad_accumulation:GradAccumulation",
+        summary="the batch in parts: less memory, the same update",
+    )
     add("trick", "ema", f"{_P}.tricks.ema:Ema", summary="judge an exponential moving average of the weights")
-    add("trick", "sam", f"{_P}.tricks.sam:Sam", summary="the gradient from the worst point nearby (Foret et al. 2021)")
+    add(
+        "trick",
+        "sam",
+        f"{_P}.tricks.sam:Sam",
+        summary="the gradient from the worst point nearby (Foret et al. 2021)",
+    )
 
-    add("metric", "top-k", f"{_P}.metrics.top_k:TopK", summary="share of samples whose class is among the k likeliest")
-    add("metric", "calibration-error", f"{_P}.metrics.calibration_error:CalibrationError", summary="expected calibration error over equal-width bins (Guo et al. 2017)")
-    add("metric", "balanced-accuracy", f"{_P}.metrics.balanced_accuracy:BalancedAccuracy", summary="mean of the classes' accuracies")
+    add(
+        "metric",
+        "top-k",
+        f"{_P}.metrics.top_k:TopK",
+        summary="share of samples whose class is among the k likeliest",
+    )
+    add(
+        "metric",
+        "calibration-error",
+        f"{_P}.metrics.calibration_error:CalibrationError",
+        summary="expected calibration error over equal-width bins (Guo et al. 2017)",
+    )
+    add(
+        "metric",
+        "balanced-accuracy",
+        f"{_P}.metrics.balanced_accuracy:BalancedAccuracy",
+        summary="mean of the classes' accuracies",
+    )

@@ -15,10 +15,10 @@ def make_plan(arms=("plain",), replicates=1, rounds=0, threads=1):
     made = []
     for name in arms:
         if name == "unresolved":
-            made.append(Arm(name, {}, (), (), None, "there is no trick \"mixupp\""))
+            made.append(Arm(name, {}, (), (), None, 'there is no trick "mixupp"'))
         else:
             made.append(Arm(name, {**recipe, "tricks": [name]}, (), (), "data"))
-    trials = [Trial(f"{arm}-{r}", arm, r) for r in range(replicates) for arm in arms]
+    trials = [Trial(f"{arm}-{r}", arm, r) for r in range(replicates) for arm in arms if arm != "unresolved"]
     return Plan(
         suite="fake",
         seed=0,

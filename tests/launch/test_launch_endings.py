@@ -1,3 +1,4 @@
+import itertools
 import os
 import time
 from pathlib import Path
@@ -20,8 +21,12 @@ def test_trials_run_are_recorded_and_reused(launch):
     summary, store = launch(plan)
     assert (summary.done, summary.reused, summary.failed, summary.exit_code) == (6, 0, 0, 0)
     reading = store.read(plan.to_json())
-    assert {(r["arm"], r["replicate"]) for r in reading.records} == {(a, n) for a in ("plain", "mixup") for n in range(3)}
-    assert {(t["arm"], t["round"]) for t in reading.timings} == {(a, n) for a in ("plain", "mixup") for n in range(2)}
+    assert {(r["arm"], r["replicate"]) for r in reading.records} == {
+        (a, n) for a in ("plain", "mixup") for n in range(3)
+    }
+    assert {(t["arm"], t["round"]) for t in reading.timings} == {
+        (a, n) for a in ("plain", "mixup") for n in range(2)
+    }
     assert all(r["seconds"]["submission_to_first_step"] > 0 for r in reading.records)
     record = reading.records[0]
     assert store.shared(record["refs"]["pipeline"]) == "fake"
@@ -89,8 +94,6 @@ def test_a_trial_that_is_lost_again_and_again_is_given_up_for_this_run(launch):
 
 
 def test_a_kill_by_the_kernel_for_memory_is_oom(launch, monkeypatch):
-    import itertools
-
     from harness.launch import pool
 
     counts = itertools.count(1)
@@ -161,7 +164,7 @@ def test_timings_run_one_at_a_time_in_an_order_of_their_own(launch):
     assert [t["round"] for t in timings] == sorted(t["round"] for t in timings)
     orders = {tuple(t["arm"] for t in timings if t["round"] == number) for number in range(4)}
     assert len(orders) > 1
-    for one, next_one in zip(timings, timings[1:], strict=False):
+    for one, next_one in itertools.pairwise(timings):
         assert one["finished_at"] <= next_one["started_at"]
 
 

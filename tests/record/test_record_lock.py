@@ -27,9 +27,9 @@ def holder(tmp_path):
 
 
 def test_a_second_run_is_told_the_owner(tmp_path, holder):
-    with pytest.raises(StoreError, match=rf"process {holder.pid} on .* \(harness run suite.toml\)"):
-        with Store(tmp_path / "s").lock():
-            pytest.fail("two runs on one folder")
+    told = rf"process {holder.pid} on .* \(harness run suite.toml\)"
+    with pytest.raises(StoreError, match=told), Store(tmp_path / "s").lock():
+        pytest.fail("two runs on one folder")
 
 
 def test_a_crash_frees_the_lock(tmp_path, holder):

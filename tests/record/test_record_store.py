@@ -202,9 +202,9 @@ def test_a_file_where_a_folder_should_be(tmp_path):
 
 
 def test_a_full_disk_is_seen_before_training(store):
-    with pytest.raises(StoreError, match=r"1,000,000,000,000,000,000 bytes are needed and [\d,]+ are free"):
-        with store.lock(needed_bytes=10**18):
-            pytest.fail("the run began")
+    told = r"1,000,000,000,000,000,000 bytes are needed and [\d,]+ are free"
+    with pytest.raises(StoreError, match=told), store.lock(needed_bytes=10**18):
+        pytest.fail("the run began")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes into read-only folders")

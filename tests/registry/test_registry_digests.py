@@ -1,4 +1,3 @@
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -109,6 +108,11 @@ def test_json_digest_is_blake2b_of_canonical_json() -> None:
     )
 
 
+REGISTER = """
+@hookimpl
+def harness_register(registry):
+    registry.add("trick", "toy", "{}.toy:Toy", summary="a toy")
+"""
 BODY = """
 @dataclass(frozen=True)
 class Toy(Trick):
@@ -133,7 +137,7 @@ def test_comment_in_a_plugin_file_keeps_the_digest_and_a_formula_moves_it(
 def test_third_party_digest_covers_every_module_of_the_distribution(
     distribution: Callable[..., Path],
 ) -> None:
-    register = "@hookimpl\ndef harness_register(registry):\n    registry.add('trick', 'toy', 'stranger.toy:Toy', summary='s')\n"
+    register = REGISTER.format("stranger")
     modules = {
         "stranger/__init__.py": register,
         "stranger/toy.py": BODY.format(scale=1.0),
@@ -151,7 +155,7 @@ def test_third_party_digest_covers_every_module_of_the_distribution(
 
 
 def test_editable_distribution_is_covered_by_its_package(distribution: Callable[..., Path]) -> None:
-    register = "@hookimpl\ndef harness_register(registry):\n    registry.add('trick', 'toy', 'linked.toy:Toy', summary='s')\n"
+    register = REGISTER.format("linked")
     site = distribution(
         "linked",
         {"linked/__init__.py": register, "linked/toy.py": BODY.format(scale=1.0)},

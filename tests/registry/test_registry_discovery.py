@@ -130,7 +130,7 @@ def test_allow_picks_by_entry_point_or_distribution_and_files_always_load(
     assert {e.full_name for e in discover(allow=" picked_dist ,").entries()} == {"picked-dist/p"}
     both = {e.full_name for e in discover(allow="harness-bench,point").entries()}
     assert {"picked-dist/p", "sam"} <= both
-    with pytest.raises(PluginError, match='"poimt".*did you mean "point"'):
+    with pytest.raises(PluginError, match=r'"poimt".*did you mean "point"'):
         discover(allow="poimt")
     with pytest.raises(PluginError, match="HARNESS_PLUGINS=none"):
         discover(allow="none").find("trick", "sam")
@@ -156,7 +156,13 @@ def test_a_missing_file_is_a_broken_plugin(tmp_path: Path) -> None:
 
 
 def test_families_are_found_by_what_stands_before_the_colon(plugin_file: Callable[..., Path]) -> None:
-    body = "@dataclass(frozen=True)\nclass Zoo(Backbone):\n    model: str\n    small: bool = False\n    def build(self, info): ...\n"
+    body = """
+    @dataclass(frozen=True)
+    class Zoo(Backbone):
+        model: str
+        small: bool = False
+        def build(self, info): ...
+    """
     registry = discover([plugin_file(body, "backbone", "zoo:", "Zoo")], allow="none")
     assert registry.find("backbone", "zoo:any/thing.v1").name == "zoo:"
     normal, problems = registry.validate("backbone", {"name": "zoo:cat", "small": True}, "b")

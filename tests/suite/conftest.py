@@ -17,7 +17,7 @@ epochs = 2
 dataset = "digits"
 backbone = { name = "simple-cnn", width = 8 }
 augmentations = ["translate"]
-optimizer = { name = "sgd", lr = 0.1, momentum = 0.9 }
+optimizer = { name = "sgd", lr = 0.1, momentum = 0.5 }
 batch_size = 32
 [arms.plain]
 """

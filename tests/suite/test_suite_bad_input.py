@@ -8,14 +8,28 @@ from harness.suite.load import load
 
 Problems = Callable[..., dict[str, Problem]]
 
+SHORT = """\
+schema = 1
+name = "t"
+baseline = "p"
+plugins = [{0}]
+[budget]
+steps = 1
+[recipe]
+dataset = "digits"
+backbone = "simple-cnn"
+optimizer = {{ name = "sgd", lr = 1 }}
+[arms.p]
+"""
+
 
 @pytest.mark.parametrize(
     ("data", "line", "column", "told"),
     [
-        (b"a = [1,\n b = 2\n", 2, 4, "Unclosed array"),
+        (b"a = [1,\n b = 2\n", 2, 2, "Invalid value"),
         (b"schema = 1\nname = \n", 2, 8, "Invalid value"),
         (b"\xef\xbb\xbfschema = 1\n", 1, 1, "byte order mark"),
-        (b"schema = 1\nname = 'a\0b'\n", 2, 10, "Illegal character"),
+        (b"schema = 1\nname = 'a\0b'\n", 2, 10, "invalid character"),
         (b"schema = 1\nname = 'a'\nname = 'b'\n", 3, 11, "overwrite"),
         (b"[recipe]\na=1\n[recipe]\n", 3, 8, "twice"),
         (b"schema = 1\nname = '\xff'\n", 2, 9, "not UTF-8"),
@@ -98,7 +112,7 @@ def test_every_error_comes_at_once_with_path_and_line(problems_of: Problems) -> 
         "recipe.backbone.width": (12, "must be a whole number, not true"),
         "recipe.augmentations[0]": (13, 'there is no augmentation "translat"; did you mean "translate"?'),
         "recipe.augmentations[1]": (13, '"..." stands for what an arm inherits'),
-        "recipe.augmentations[2]": (13, "must be the name of a augmentation or a table with a name, not 3"),
+        "recipe.augmentations[2]": (13, "must be the name of an augmentation or a table with a name, not 3"),
         "recipe.optimizer.lr": (14, "must be a finite number, not inf"),
         "recipe.optimizer.momentun": (14, 'unknown key "momentun"; did you mean "momentum"?'),
         "recipe.batch_size": (15, "must be at least 1, not -3"),
@@ -124,8 +138,8 @@ def test_every_error_comes_at_once_with_path_and_line(problems_of: Problems) -> 
 
 
 def test_a_problem_in_the_recipe_is_told_once_at_its_source(problems_of: Problems) -> None:
-    top = 'schema = 1\nname = "a"\nbaseline = "x"\n[budget]\nepochs = 1\n[recipe]\ndataset = "digits"\nbackbone = "simple-cnn"\noptimizer = "sgd"\n'
-    problems = problems_of('[arms.x]\n[arms.y]\ntricks = ["sam"]\n', top)
+    top = SHORT.format("").replace('{ name = "sgd", lr = 1 }', '"sgd"')
+    problems = problems_of('[arms.y]\ntricks = ["sam"]\n', top)
     assert {path: problem.message for path, problem in problems.items()} == {
         "recipe.optimizer.lr": "is missing"
     }
@@ -134,38 +148,61 @@ def test_a_problem_in_the_recipe_is_told_once_at_its_source(problems_of: Problem
 @pytest.mark.parametrize(
     ("more", "path", "told"),
     [
-        ('[arms.a]\nextends = "a"\n', "arms.a.extends", "circle: a → a"),
-        ('[arms.a]\nextends = "b"\n[arms.b]\nextends = "c"\n[arms.c]\nextends = "b"\n', "arms.b.extends", "circle: b → c → b"),
-        ("[arms.a]\ngrid = { x = [1] }\n", "arms.a.grid", "unknown key"),
-        ("[arms]\na = 3\n", "arms.a", "must be a table, not 3"),
-        ('[arms.a]\ntricks = "sam"\n', "arms.a.tricks", 'must be a list of tricks, not the text "sam"'),
-        ('[arms.a]\ntricks = ["sam", "sam"]\n', "arms.a.tricks[1]", "stage ASCENT holds one at the most"),
-        ('[arms.a]\nmetrics = ["top-k", "top-k"]\n', "arms.a.metrics[1]", "listed twice"),
-        ('[arms.a]\ntricks = ["mixup"]\n', "arms.a.tricks[0]", "of kind augmentation"),
-        ('[arms.a]\nbudget = { epochs = 1, steps = 2 }\n', "arms.a.budget", "exactly one of epochs, steps and samples, not epochs and steps"),
-        ("[arms.a]\nbudget = {}\n", "arms.a.budget", "exactly one"),
-        ("[arms.a]\nbudget = { steps = 1.5 }\n", "arms.a.budget.steps", "must be a whole number"),
-        ("[arms.a]\nbudget = 5\n", "arms.a.budget", "must be a table"),
-        ("[arms.a]\nvaries = []\n", "arms.a.varies", "must hold at least 1 entries"),
-        ('[arms.a]\noptimizer = [{ name = "sgd", lr = 1, parameters = "matrixes" }]\n', "arms.a.optimizer[0].parameters", 'did you mean "matrices"'),
-        ('[arms.a]\noptimizer = [{ name = "sgd", lr = 1 }, { name = "adam", lr = 1, parameters = "rest" }]\n', "arms.a.optimizer[0]", '"rest" is what they leave'),
-        ('[arms."é"]\n', 'arms."é"'.replace('"', '"'), "letters, digits"),
-        (f'[arms.{"a" * 65}]\n', f'arms.{"a" * 65}', "1 to 64"),
-        ('[arms.".."]\n', "arms...", "letters, digits"),
-        ('[arms."a/b"]\n', 'arms."a/b"', "letters, digits"),
+        ('extends = "a"', "extends", "circle: a → a"),
+        ("grid = { x = [1] }", "grid", "unknown key"),
+        ('tricks = "sam"', "tricks", 'must be a list of tricks, not the text "sam"'),
+        ('tricks = ["sam", "sam"]', "tricks[1]", "stage ASCENT holds one at the most"),
+        ('metrics = ["top-k", "top-k"]', "metrics[1]", "listed twice"),
+        ('tricks = ["mixup"]', "tricks[0]", "of kind augmentation"),
+        (
+            "budget = { epochs = 1, steps = 2 }",
+            "budget",
+            "exactly one of epochs, steps and samples, not epochs and",
+        ),
+        ("budget = {}", "budget", "exactly one"),
+        ("budget = { steps = 1.5 }", "budget.steps", "must be a whole number"),
+        ("budget = 5", "budget", "must be a table"),
+        ("varies = []", "varies", "must hold at least 1 entries"),
+        (
+            'optimizer = { name = "sgd", parameters = "matrixes" }',
+            "optimizer.parameters",
+            'did you mean "matrices"',
+        ),
+        ('optimizer = ["...", { name = "adam", parameters = "rest" }]', "OPT", '"rest" is what they leave'),
     ],
-)  # fmt: skip
-def test_one_wrong_thing(problems_of: Problems, more: str, path: str, told: str) -> None:
-    problems = problems_of(more)
+)
+def test_one_wrong_thing_in_an_arm(problems_of: Problems, more: str, path: str, told: str) -> None:
+    path = "recipe.optimizer.parameters" if path == "OPT" else f"arms.a.{path}"
+    problems = problems_of(f"[arms.a]\n{more}\n")
     assert list(problems) == [path]
     assert told in problems[path].message
     assert problems[path].line > 0
 
 
+@pytest.mark.parametrize("name", ["é", "a" * 65, "..", ".", "a/b", "", "-x", "a\\u0000b", "\\u001b[31m"])
+def test_names_become_folders_and_are_checked(problems_of: Problems, name: str) -> None:
+    (problem,) = problems_of(f'[arms."{name}"]\ntricks = ["sam"]\n').values()
+    assert (
+        "1 to 64 letters" in problem.message and problem.path.isprintable() and problem.message.isprintable()
+    )
+
+
+def test_an_arm_is_a_table(problems_of: Problems) -> None:
+    assert "must be a table, not 3" in problems_of("[arms]\na = 3\n", top="")["arms.a"].message
+
+
+def test_a_circle_is_told_once_whoever_leads_into_it(problems_of: Problems) -> None:
+    chain = {"a": "b", "b": "c", "c": "b"}
+    problems = problems_of("".join(f'[arms.{arm}]\nextends = "{to}"\n' for arm, to in chain.items()))
+    assert [(one.path, one.message) for one in problems.values()] == [
+        ("arms.b.extends", "goes round in a circle: b → c → b")
+    ]
+
+
 def test_no_arms_and_nothing_at_all(problems_of: Problems) -> None:
     assert "at least one" in problems_of(top='schema = 1\nname = "a"\nbaseline = "b"\n')["arms"].message
     empty = problems_of(top="")
-    assert {path for path in empty} == {"schema", "name", "baseline", "arms"}
+    assert set(empty) == {"schema", "name", "baseline", "arms"}
     odd = problems_of(
         top='schema = 1\nname = "a"\nbaseline = "b"\narms = []\nrecipe = 1\nbudget = 2\ntiming = 3\n'
     )
@@ -186,7 +223,7 @@ def test_tricks_that_cannot_go_together_say_why(problems_of: Problems, tmp_path:
         "@hookimpl\ndef harness_register(registry):\n"
         "    for cls in (A, B, C): registry.add('trick', cls.__name__.lower(), cls, summary='s')\n"
     )
-    top = 'schema = 1\nname = "t"\nbaseline = "p"\nplugins = ["tags.py"]\n[budget]\nsteps = 1\n[recipe]\ndataset = "digits"\nbackbone = "simple-cnn"\noptimizer = { name = "sgd", lr = 1 }\n[arms.p]\n'
+    top = SHORT.format('"tags.py"')
     more = '[arms.ab]\ntricks = ["b", "a"]\n[arms.c]\ntricks = ["c"]\n[arms.ac]\ntricks = ["c", "a"]\n'
     problems = problems_of(more, top)
     assert {path: problem.message for path, problem in problems.items()} == {
@@ -208,7 +245,7 @@ def test_a_plugin_file_that_cannot_be_loaded_is_named(
 ) -> None:
     if text is not None:
         (tmp_path / "mine.py").write_text(text)
-    top = 'schema = 1\nname = "t"\nbaseline = "p"\nplugins = ["mine.py"]\n[budget]\nsteps = 1\n[recipe]\ndataset = "digits"\nbackbone = "simple-cnn"\noptimizer = { name = "sgd", lr = 1 }\n[arms.p]\n'
+    top = SHORT.format('"mine.py"')
     problems = problems_of(top=top)
     assert list(problems) == ["plugins[0]"] and told in problems["plugins[0]"].message
     assert problems["plugins[0]"].line == 4

@@ -6,6 +6,19 @@ import pytest
 from harness.errors import Problem
 from harness.suite.load import load
 
+SUBSET = """
+schema = 1
+name = "t"
+baseline = "p"
+[budget]
+steps = 1
+[recipe]
+dataset = { name = "subset", of = "digits", fraction = 0.5 }
+backbone = "simple-cnn"
+optimizer = { name = "sgd", lr = 1 }
+[arms.p]
+"""
+
 
 @pytest.mark.parametrize(
     ("change", "path"),
@@ -32,9 +45,9 @@ def test_what_is_held_equal_has_to_be_declared(
 
 
 def test_parameters_of_the_dataset_are_told_apart(problems_of: Callable[..., dict[str, Problem]]) -> None:
-    top = 'schema = 1\nname = "t"\nbaseline = "p"\n[budget]\nsteps = 1\n[recipe]\ndataset = { name = "subset", of = "digits", fraction = 0.5 }\nbackbone = "simple-cnn"\noptimizer = { name = "sgd", lr = 1 }\n[arms.p]\n'
     problems = problems_of(
-        '[arms.q]\ndataset = { name = "subset", fraction = 0.25, seed = 1 }\nvaries = ["dataset.seed"]\n', top
+        '[arms.q]\ndataset = { name = "subset", fraction = 0.25, seed = 1 }\nvaries = ["dataset.seed"]\n',
+        SUBSET,
     )
     assert list(problems) == ["arms.q.dataset.fraction"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Le
 
@@ -31,10 +31,12 @@ class ResNetCifar(Backbone):
     Attributes:
         depth: Layers with weights, 6n + 2: 8, 14, 20, 32, 44, 56, 110.
         width: Channels of the first stage.
+        stem_stride: 1 as in the paper; 2 halves the image at once, for a quarter of the work.
     """
 
     depth: Annotated[int, Ge(8), Le(1202)] = 8
     width: Annotated[int, Ge(1), Le(1024)] = 16
+    stem_stride: Literal[1, 2] = 1
 
     def __post_init__(self) -> None:
         if (self.depth - 2) % 6:
@@ -53,7 +55,9 @@ class ResNetCifar(Backbone):
         channels = self.width
         layers: OrderedDict[str, Module] = OrderedDict(
             stem=nn.Sequential(
-                nn.Conv2d(info.shapes["image"][0], channels, 3, padding=1, bias=False),
+                nn.Conv2d(
+                    info.shapes["image"][0], channels, 3, stride=self.stem_stride, padding=1, bias=False
+                ),
                 nn.BatchNorm2d(channels),
                 nn.ReLU(inplace=True),
             )

@@ -17,6 +17,7 @@ BACKBONES = [
     SimpleCnn(width=4, depth=3),
     ResNetCifar(width=4),
     ResNetCifar(depth=14, width=4),
+    ResNetCifar(width=4, stem_stride=2),
     TimmModel("resnet18"),
     TimmModel("resnet10t", small_input=True),
     TimmModel("vit_tiny_patch16_224", small_input=True),
@@ -98,6 +99,13 @@ def test_resnet_20_has_as_many_parameters_as_counted_by_hand() -> None:
 def test_resnet_stages_work_at_32_16_and_8_pixels() -> None:
     seen = resolutions(ResNetCifar(width=4).build(info((3, 32, 32))), (3, 32, 32))
     assert sorted(set(seen), reverse=True) == [32, 16, 8, 1]
+
+
+def test_resnet_with_a_strided_stem_works_at_half_the_resolution_with_the_same_weights() -> None:
+    plain = ResNetCifar(width=4).build(info((3, 32, 32)))
+    strided = ResNetCifar(width=4, stem_stride=2).build(info((3, 32, 32)))
+    assert sorted(set(resolutions(strided, (3, 32, 32))), reverse=True) == [16, 8, 4, 1]
+    assert count(strided) == count(plain)
 
 
 def test_resnet_shortcut_takes_every_second_pixel_and_pads_channels_with_noughts() -> None:
