@@ -6,6 +6,7 @@ curves and what else is not a tensor. Randomness is keyed, so no generator is in
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,18 +28,12 @@ NAME = "checkpoint.safetensors"
 def save_checkpoint(run: Run, folder: Path, progress: dict[str, Any]) -> None:
     """Write the state of a run; `progress` is JSON and comes back from `load_checkpoint`."""
     tensors: dict[str, Tensor] = {f"model/{name}": t for name, t in run.model.state_dict().items()}
-    plain: list[dict[str, Any]] = []
-    for number, optimizer in enumerate(run.step.optimizers):
-        state = optimizer.state_dict()
-        scalars: dict[str, Any] = {}
-        for index, values in state["state"].items():
-            for key, value in values.items():
-                if isinstance(value, torch.Tensor):
-                    tensors[f"optimizer/{number}/{index}/{key}"] = value
-                else:
-                    scalars[f"{index}/{key}"] = value
-        groups = [{k: v for k, v in group.items() if k != "params"} for group in state["param_groups"]]
-        plain.append({"scalars": scalars, "groups": groups})
+    plain: dict[str, Any] = {}
+    for key, value in _optimizer_entries(run):
+        if isinstance(value, torch.Tensor):
+            tensors[key] = value
+        else:
+            plain[key] = value
     for name, values in run.state.items():
         tensors |= {f"state/{name}/{index}": value for index, value in enumerate(values)}
     metadata = {"trial": run.job.trial, "progress": progress, "optimizers": plain}
@@ -64,19 +59,7 @@ def load_checkpoint(run: Run, folder: Path) -> dict[str, Any] | None:
     run.model.load_state_dict(
         {name.removeprefix("model/"): t for name, t in tensors.items() if name.startswith("model/")}
     )
-    for number, (optimizer, kept) in enumerate(zip(run.step.optimizers, metadata["optimizers"], strict=True)):
-        state: dict[int, dict[str, Any]] = {}
-        for key, scalar in kept["scalars"].items():
-            index, name = key.split("/", 1)
-            state.setdefault(int(index), {})[name] = scalar
-        prefix = f"optimizer/{number}/"
-        for key, tensor in tensors.items():
-            if key.startswith(prefix):
-                index, name = key.removeprefix(prefix).split("/", 1)
-                state.setdefault(int(index), {})[name] = tensor
-        own = optimizer.state_dict()["param_groups"]
-        groups = [{**group, **values} for group, values in zip(own, kept["groups"], strict=True)]
-        optimizer.load_state_dict({"state": state, "param_groups": groups})
+    _restore_optimizers(run, {**metadata["optimizers"], **tensors})
     # load_state_dict gives the optimizer new group dictionaries: the rates must reach those.
     bases = [base for _, base in run.groups]
     fresh = [group for optimizer in run.step.optimizers for group in optimizer.param_groups]
@@ -87,6 +70,33 @@ def load_checkpoint(run: Run, folder: Path) -> dict[str, Any] | None:
                 value.copy_(tensors[f"state/{name}/{index}"])
     progress: dict[str, Any] = metadata["progress"]
     return progress
+
+
+def _optimizer_entries(run: Run) -> Iterator[tuple[str, Any]]:
+    """Yield every entry of the optimizers' state and groups; some optimizers keep tensors in their groups."""
+    for number, optimizer in enumerate(run.step.optimizers):
+        whole = optimizer.state_dict()
+        for index, values in whole["state"].items():
+            for name, value in values.items():
+                yield f"optimizer/{number}/state/{index}/{name}", value
+        for index, group in enumerate(whole["param_groups"]):
+            for name, value in group.items():
+                if name != "params":
+                    yield f"optimizer/{number}/group/{index}/{name}", value
+
+
+def _restore_optimizers(run: Run, entries: Mapping[str, Any]) -> None:
+    for number, optimizer in enumerate(run.step.optimizers):
+        groups = optimizer.state_dict()["param_groups"]
+        state: dict[int, dict[str, Any]] = {}
+        prefix = f"optimizer/{number}/"
+        for key in entries:
+            if key.startswith(prefix):
+                part, index, name = key.removeprefix(prefix).split("/", 2)
+                owner = groups[int(index)] if part == "group" else state.setdefault(int(index), {})
+                # JSON knows no tuples: betas come back as what they were.
+                owner[name] = tuple(entries[key]) if isinstance(owner.get(name), tuple) else entries[key]
+        optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
 def drop_checkpoint(folder: Path) -> None:

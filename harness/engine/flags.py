@@ -67,6 +67,9 @@ FLAGS: tuple[Flag, ...] = (
 
 def read_flags() -> list[Any]:
     """Return the values of all flags."""
+    # The first optimizer imports it, and it wraps torch.manual_seed: that is nobody's doing.
+    import torch._dynamo
+
     return [flag.read() for flag in FLAGS]
 
 

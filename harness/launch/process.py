@@ -24,6 +24,7 @@ from harness.launch.verdict import oom_kills
 
 LOG_CAP_BYTES = 1_000_000
 _STACKS_WAIT_SECONDS = 2.0
+_START_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,21 @@ class Server:
         self._preload = list(preload)
 
     def start(self, task: Task) -> Child:
-        """Start a child for `task`."""
+        """Start a child for `task`.
+
+        Raises:
+            OSError: Where no process can be had, after a few tries.
+        """
         submitted = time.monotonic()
+        for _ in range(_START_TRIES - 1):
+            try:
+                return self._try_start(task, submitted)
+            except (OSError, EOFError):
+                # A server that is being killed still looks alive for a moment; the next try gets a new one.
+                time.sleep(0.2)
+        return self._try_start(task, submitted)
+
+    def _try_start(self, task: Task, submitted: float) -> Child:
         self._context.set_forkserver_preload(self._preload)
         with _interrupts_ignored():
             multiprocessing.forkserver.ensure_running()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def of_death(
     """
     code = 0 if exit_code is None else exit_code
     trace = (stacks or end_of_log).strip()
-    if code == _SERVER_GONE and not _is_running(server):
+    if code == _SERVER_GONE and _ends_soon(server):
         return "lost", culprit("the process server ended", trace, step=step)
     if code >= 0:
         text = f"the process exited with code {code} and left no record (sys.exit in a plugin does that)"
@@ -53,8 +54,19 @@ def of_death(
     return "crashed", culprit(f"killed by {name}", trace, step=step)
 
 
+_DYING_SECONDS = 1.0
 _SERVER_GONE = 255
 """What multiprocessing gives for a child whose server has gone; a plugin may exit with it as well."""
+
+
+def _ends_soon(process: int | None) -> bool:
+    """Return whether a process is gone, or goes within a moment: a killed one closes its pipes before it dies."""
+    deadline = time.monotonic() + _DYING_SECONDS
+    while _is_running(process):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def _is_running(process: int | None) -> bool:

@@ -204,7 +204,7 @@ def test_selectors_share_out_the_parameters_and_refuse_gaps_and_overlaps() -> No
         shapes("matrices")
     with pytest.raises(HarnessError, match=r"two entries take the parameter 1\.weight"):
         shapes("matrices", "1.*", "rest")
-    with pytest.raises(HarnessError, match='"head.*" takes no parameter'):
+    with pytest.raises(HarnessError, match=r'"head\.\*" takes no parameter'):
         shapes("all", "head.*")
 
 

@@ -59,6 +59,8 @@ def by_arm(job, *, report, stop):
     match job.arm:
         case "exits":
             sys.exit(3)
+        case "exits-255":
+            sys.exit(255)
         case "exits-hard":
             os._exit(0)
         case "killed":

@@ -16,17 +16,13 @@ CONFTEST = Path(__file__).parent / "conftest.py"
 
 
 @pytest.fixture
-def launcher(tmp_path, tmp_path_factory):
+def launcher(tmp_path):
     """Return a function that starts a launcher as the head of a group, and the folder that it works in."""
     started = []
-    pycache = tmp_path_factory.getbasetemp() / "pycache"
-    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(pycache), "PYTHONDONTWRITEBYTECODE": ""}
 
     def start(function="slow", replicates=3, rounds=0):
         command = [sys.executable, str(CONFTEST), str(tmp_path), function, str(replicates), str(rounds)]
-        process = subprocess.Popen(
-            command, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment
-        )
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
         started.append(process)
         return process
 

@@ -1,0 +1,126 @@
+"""The conformance kit: what every component has to hold, checked by training with it.
+
+For a plugin of your own, in its tests:
+
+    from harness.testing.conformance import conform
+
+    def test_my_trick_conforms(tmp_path):
+        assert conform("trick", "my-trick", {"strength": 0.5}, tmp_path, plugins=["my_trick.py"])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.engine.trial import run_trial
+from harness.registry import discover
+from harness.testing.jobs import TOYS, component, toy_job, write_toy_data
+
+LISTS = {"augmentation": "augmentations", "trick": "tricks", "metric": "metrics", "optimizer": "optimizer"}
+BATCH_NORM = component("toy-net", width=8, batch_norm=True, dropout=0.2)
+
+
+class NonConformance(Exception):
+    """What a component does that it may not do, or does not do that it has to."""
+
+
+def conform(
+    kind: str,
+    name: str,
+    params: Mapping[str, Any],
+    folder: Path,
+    *,
+    plugins: Sequence[str] = (),
+) -> list[str]:
+    """Train with a component on toy data and hold it to the contract.
+
+    Args:
+        kind: Its kind.
+        name: Its name in a suite.
+        params: Parameters at which it acts.
+        folder: An empty folder to work in.
+        plugins: Plugin files that offer it, beside the installed plugins.
+
+    Returns:
+        The names of the checks that were made.
+
+    Raises:
+        NonConformance: At the first check that fails.
+    """
+    trials = _Trials(kind, name, folder, [TOYS, *plugins])
+    made: list[str] = []
+
+    def check(what: str, holds: bool, found: str = "") -> None:
+        if not holds:
+            raise NonConformance(f"{kind} {name} {dict(params)}: {what}{': ' + found if found else ''}")
+        made.append(what)
+
+    first = trials.run(params)
+    check("trains", first["status"] == "completed", str(first["culprit"]))
+    again = trials.run(params)
+    check("the same seed gives the same weights and outputs", again["digests"] == first["digests"])
+    other = trials.run(params, seed=1)
+    check("another seed gives others", other["digests"]["final_weights"] != first["digests"]["final_weights"])
+    check("global state is left alone", first["changes"] == [], ", ".join(first["changes"]))
+
+    plain = trials.run(None)
+    if kind in ("augmentation", "trick", "metric"):
+        for digest in ("order", "initial_weights"):
+            check(f"the {digest} stays", first["digests"][digest] == plain["digests"][digest])
+    if kind in ("augmentation", "trick"):
+        check("it acts", first["digests"] != plain["digests"])
+        identity = trials.identity()
+        if identity is not None:
+            still = trials.run({**params, **identity})
+            check("the declared identity changes no bit", still["digests"] == plain["digests"])
+
+    stopped = trials.run(params, stop_after=2)
+    check("it stops when asked", stopped["status"] == "preempted")
+    resumed = trials.run(params)
+    check("it goes on from the checkpoint", resumed["resumed_from_step"] is not None)
+    same = resumed["digests"] == first["digests"] and resumed["curves"] == first["curves"]
+    check("a resumed trial equals a straight one", same)
+    return made
+
+
+class _Trials:
+    def __init__(self, kind: str, name: str, folder: Path, plugins: Sequence[str]) -> None:
+        self._kind, self._name, self._plugins = kind, name, plugins
+        self._registry = discover([Path(file) for file in plugins])
+        self._data, self._place = folder / "data", folder / "trial"
+        self._data.mkdir()
+        self._place.mkdir()
+        self._manifest = write_toy_data(self._data)
+
+    def identity(self) -> Mapping[str, Any] | None:
+        """Return the parameters at which the component declares to do nothing."""
+        component_class = self._registry.load(self._registry.find(self._kind, self._name))
+        identity: Mapping[str, Any] | None = getattr(component_class, "identity", None)
+        return identity
+
+    def run(
+        self, params: Mapping[str, Any] | None, *, seed: int = 0, stop_after: int | None = None
+    ) -> dict[str, Any]:
+        """Run a trial with the component, or without it where `params` is None."""
+        changes: dict[str, Any] = {"backbone": BATCH_NORM}
+        if params is not None:
+            changes |= self._with(params)
+        job = toy_job(self._data, self._manifest, self._place, seed=seed, plugins=self._plugins, **changes)
+        asked = 0
+
+        def stop() -> bool:
+            nonlocal asked
+            asked += 1
+            return stop_after is not None and asked > stop_after
+
+        return run_trial(job, report=lambda _: None, stop=stop)
+
+    def _with(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        table = {"name": self._name, **params}
+        normal, problems = self._registry.validate(self._kind, table, self._name)
+        if problems:
+            raise NonConformance("; ".join(problem.message for problem in problems))
+        key = LISTS.get(self._kind, self._kind)
+        return {key: [normal] if self._kind in LISTS else normal}

@@ -1,0 +1,92 @@
+"""Every first-party component that acts in a step, at settings that act, through the conformance kit."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.registry import FIRST_PARTY, discover
+from harness.testing.conformance import NonConformance, conform
+
+SETTINGS: list[tuple[str, str, dict]] = [
+    ("augmentation", "horizontal-flip", {"probability": 0.5}),
+    ("augmentation", "padded-crop", {"padding": 2}),
+    ("augmentation", "padded-crop", {"padding": 1, "mode": "zeros"}),
+    ("augmentation", "translate", {"pixels": 2}),
+    ("augmentation", "cutout", {"size": 3}),
+    ("augmentation", "mixup", {"alpha": 0.4}),
+    ("augmentation", "cutmix", {"alpha": 1.0}),
+    ("trick", "label-smoothing", {"smoothing": 0.1}),
+    ("trick", "grad-clip", {"max_norm": 0.1}),
+    ("trick", "grad-accumulation", {"micro_batches": 4}),
+    ("trick", "ema", {"decay": 0.9}),
+    ("trick", "ema", {"decay": 0.9, "warmup": False}),
+    ("trick", "sam", {"rho": 0.05}),
+    ("optimizer", "sgd", {"lr": 0.05, "momentum": 0.9, "weight_decay": 1e-3, "nesterov": True}),
+    ("optimizer", "adam", {"lr": 1e-3}),
+    ("optimizer", "adamw", {"lr": 1e-3}),
+    ("optimizer", "timm:lamb", {"lr": 1e-3}),
+    ("optimizer", "timm:lion", {"lr": 1e-3}),
+    ("schedule", "constant", {}),
+    ("schedule", "cosine", {"t_max": 0.5, "eta_min": 0.1}),
+    ("schedule", "step", {}),
+    ("sampler", "shuffle", {}),
+    ("metric", "top-k", {"k": 2}),
+    ("metric", "calibration-error", {}),
+    ("metric", "balanced-accuracy", {}),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "params"), SETTINGS, ids=lambda value: str(value))
+def test_a_component_conforms(kind: str, name: str, params: dict, tmp_path: Path) -> None:
+    made = conform(kind, name, params, tmp_path)
+    print(f"{kind} {name}: {len(made)} checks")
+    assert len(made) >= 7
+
+
+def unsettled() -> Iterator[str]:
+    settled = {(kind, name.split(":")[0] + ":" if ":" in name else name) for kind, name, _ in SETTINGS}
+    for entry in discover(allow="first-party").entries():
+        in_a_step = entry.distribution == FIRST_PARTY and entry.kind not in ("dataset", "backbone")
+        if in_a_step and (entry.kind, entry.name) not in settled:
+            yield f"{entry.kind} {entry.name}"
+
+
+def test_every_first_party_component_of_a_step_is_in_the_table() -> None:
+    assert list(unsettled()) == []
+
+
+LEAKY = """
+from dataclasses import dataclass
+from harness.contract import Slots, Stage, Trick, hookimpl
+
+@dataclass(frozen=True)
+class Stateful(Trick):
+    stage = Stage.GRADIENT
+    identity = {"scale": 0.5}
+    scale: float = 0.5
+    def bind(self, ctx):
+        import torch
+        count = torch.zeros(())
+        def shrink(gradients):
+            count.add_(1)
+            for gradient in gradients:
+                gradient.mul_(self.scale / count)
+        return Slots(gradients=shrink)
+
+@hookimpl
+def harness_register(registry):
+    registry.add("trick", "stateful", Stateful, summary="state that no checkpoint holds")
+"""
+
+
+def test_the_kit_finds_state_that_no_checkpoint_holds_and_a_false_identity(tmp_path: Path) -> None:
+    file = tmp_path / "stateful.py"
+    file.write_text(LEAKY)
+    (tmp_path / "one").mkdir()
+    with pytest.raises(NonConformance, match="identity"):
+        conform("trick", "stateful", {"scale": 0.9}, tmp_path / "one", plugins=[str(file)])
+    file.write_text(LEAKY.replace('    identity = {"scale": 0.5}\n', ""))
+    (tmp_path / "two").mkdir()
+    with pytest.raises(NonConformance, match="resumed"):
+        conform("trick", "stateful", {"scale": 0.9}, tmp_path / "two", plugins=[str(file)])
