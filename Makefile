@@ -23,7 +23,7 @@ endif
 $(RUN_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing into $(VENV): torch with CUDA is about 5.5 GB, and takes a minute or two."
 ifneq ($(UV),)
-	$(UV) pip install --quiet --python $(BIN)/python -c constraints.txt -e .
+	$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e .
 else
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 endif
@@ -32,7 +32,7 @@ endif
 $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing into $(VENV): torch with CUDA is about 5.5 GB, and takes a minute or two."
 ifneq ($(UV),)
-	$(UV) pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'
+	$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev]'
 else
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 endif

@@ -103,7 +103,7 @@ def _described(registry: Registry, entry: Entry) -> dict[str, Any]:
         **{tag: sorted(getattr(loaded, tag, ())) for tag in ("provides", "conflicts", "requires")},
         "identity": getattr(loaded, "identity", None) and dict(loaded.identity),  # type: ignore[attr-defined]
         "observable": getattr(loaded, "observable", None) or None,
-        "preload": list(getattr(loaded, "preload", ())),
+        "preload": list(entry.preload),
     }
 
 

@@ -152,8 +152,7 @@ def _preloads(ready: Ready) -> Iterator[str]:
     for arm in ready.plan.arms:
         for component in arm.components:
             try:
-                entry = registry.find(component["kind"], component["name"])
-                yield from getattr(registry.load(entry), "preload", ())
+                yield from registry.find(component["kind"], component["name"]).preload
             except PluginError:
                 continue
 

@@ -15,11 +15,9 @@ class Backbone:
 
     Class variables:
         takes: The modality that the module's `forward` is given as a tensor, or "batch" for the whole Batch.
-        preload: Libraries that the process server may import ahead of the first trial.
     """
 
     takes: ClassVar[str] = "image"
-    preload: ClassVar[tuple[str, ...]] = ()
 
     def build(self, info: DataInfo) -> Module:
         """Return a freshly initialised module that gives logits, float (B, `info.num_classes`).

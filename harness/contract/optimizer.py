@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer as TorchOptimizer
 
 
 class Optimizer:
-    """Base of every optimizer plugin. It has a field `lr`, the base rate that the schedule scales.
-
-    Class variables:
-        preload: Libraries that the process server may import ahead of the first trial.
-    """
-
-    preload: ClassVar[tuple[str, ...]] = ()
+    """Base of every optimizer plugin. It has a field `lr`, the base rate that the schedule scales."""
 
     def build(self, groups: list[dict[str, Any]]) -> TorchOptimizer:
         """Return a torch optimizer over `groups`, torch's parameter groups.

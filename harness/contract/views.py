@@ -7,7 +7,9 @@ from typing import Any, Protocol
 class RegistryView(Protocol):
     """Where a plugin says what it offers."""
 
-    def add(self, kind: str, name: str, target: str | type, *, summary: str) -> None:
+    def add(
+        self, kind: str, name: str, target: str | type, *, summary: str, preload: Sequence[str] = ()
+    ) -> None:
         """Offer a component.
 
         Args:
@@ -17,6 +19,8 @@ class RegistryView(Protocol):
             target: "package.module:Class", imported only when the component is used; or, in a file that
                 a suite names, the class itself.
             summary: One line for `harness list`.
+            preload: Libraries that take long to import, which the process server may import once for all
+                trials; no modules of the plugin's own.
         """
         ...
 

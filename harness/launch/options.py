@@ -55,7 +55,13 @@ class Options:
     timeout_seconds: float = 600.0
     checkpoint_seconds: float = 30.0
     plugins: tuple[Path, ...] = ()
-    warm: tuple[str, ...] = ("torch", "harness.launch.worker", "harness.launch.warm", "harness.engine.warm")
+    warm: tuple[str, ...] = (
+        "harness.launch.tie",
+        "torch",
+        "harness.launch.worker",
+        "harness.launch.warm",
+        "harness.engine.warm",
+    )
     preload: tuple[str, ...] = ()
     trial_function: str = "harness.engine.trial:run_trial"
     timing_function: str = "harness.engine.timing:time_arm"

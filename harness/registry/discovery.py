@@ -47,7 +47,9 @@ class Scratch:
         self.entries: list[Entry] = []
         self._origin = origin
 
-    def add(self, kind: str, name: str, target: str | type, *, summary: str) -> None:
+    def add(
+        self, kind: str, name: str, target: str | type, *, summary: str, preload: Sequence[str] = ()
+    ) -> None:
         """Offer a component (see `harness.contract.RegistryView`).
 
         Raises:
@@ -82,6 +84,7 @@ class Scratch:
                 version=origin.version,
                 target=target,
                 summary=summary.strip(),
+                preload=tuple(preload),
             )
         )
 

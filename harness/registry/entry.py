@@ -22,6 +22,7 @@ class Entry:
         target: "package.module:Class", or the class itself.
         summary: One line.
         status: "ok" or "broken".
+        preload: Libraries that the process server may import ahead of the first trial.
         error: The end of the traceback of a broken plugin.
     """
 
@@ -33,6 +34,7 @@ class Entry:
     version: str | None
     target: str | type
     summary: str
+    preload: tuple[str, ...] = ()
     status: str = "ok"
     error: str = ""
 

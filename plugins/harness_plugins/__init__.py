@@ -74,12 +74,14 @@ def harness_register(registry: RegistryView) -> None:
         "mixup",
         f"{_P}.augmentations.mixup:Mixup",
         summary="convex combinations of pairs and their targets (Zhang et al. 2018)",
+        preload=("scipy.special",),
     )
     add(
         "augmentation",
         "cutmix",
         f"{_P}.augmentations.cutmix:CutMix",
         summary="a box of another sample, targets by area (Yun et al. 2019)",
+        preload=("scipy.special",),
     )
 
     add(
@@ -99,12 +101,14 @@ def harness_register(registry: RegistryView) -> None:
         "timm:",
         f"{_P}.backbones.timm_model:TimmModel",
         summary="any model of timm by its name, adapted to small images",
+        preload=("timm",),
     )
     add(
         "backbone",
         "torchvision:",
         f"{_P}.backbones.torchvision_model:TorchvisionModel",
         summary="any classifier of torchvision by its name, adapted to small images",
+        preload=("torchvision",),
     )
 
     add("optimizer", "sgd", f"{_P}.optimizers.sgd:Sgd", summary="stochastic gradient descent with momentum")
@@ -120,6 +124,7 @@ def harness_register(registry: RegistryView) -> None:
         "timm:",
         f"{_P}.optimizers.timm_optimizer:TimmOptimizer",
         summary="any optimizer of timm by its name",
+        preload=("timm",),
     )
 
     add("schedule", "constant", f"{_P}.schedules.constant:Constant", summary="the base rate throughout")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from harness.contract import Backbone, DataInfo
 from harness_plugins.backbones.small_input import blocks_in_order, patch_size, unknown_name, widen_stem
@@ -29,8 +29,6 @@ class TimmModel(Backbone):
         model: timm's name, "resnet18"; a tag of pretrained weights may follow but changes nothing.
         small_input: Adapt the stem to small images.
     """
-
-    preload: ClassVar[tuple[str, ...]] = ("timm",)
 
     model: str
     small_input: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from harness.contract import Backbone, DataInfo
 from harness_plugins.backbones.small_input import blocks_in_order, unknown_name, widen_stem
@@ -30,8 +30,6 @@ class TorchvisionModel(Backbone):
         model: torchvision's name, "resnet18".
         small_input: Adapt the stem to small images.
     """
-
-    preload: ClassVar[tuple[str, ...]] = ("torchvision",)
 
     model: str
     small_input: bool = False

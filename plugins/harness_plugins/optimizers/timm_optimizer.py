@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Gt
 
@@ -35,8 +35,6 @@ class TimmOptimizer(Optimizer):
         weight_decay: Its weight decay, coupled or not as the optimizer has it.
         options: More of its keyword arguments, `{momentum = 0.95}`.
     """
-
-    preload: ClassVar[tuple[str, ...]] = ("timm",)
 
     model: str
     lr: Annotated[float, Gt(0)]

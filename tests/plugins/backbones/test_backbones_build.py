@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from harness.contract import Backbone, DataInfo
+from harness.registry import discover
 from harness_plugins.backbones.resnet_cifar import ResNetCifar
 from harness_plugins.backbones.simple_cnn import SimpleCnn
 from harness_plugins.backbones.small_input import patch_size
@@ -193,8 +194,10 @@ def test_what_cannot_be_built_is_refused_with_a_reason(backbone: Backbone, messa
 
 
 def test_libraries_are_named_for_the_process_server() -> None:
-    assert (TimmModel.preload, TorchvisionModel.preload, SimpleCnn.preload) == (
-        ("timm",),
-        ("torchvision",),
-        (),
-    )
+    preloads = {entry.name: entry.preload for entry in discover(allow="first-party").entries("backbone")}
+    assert preloads == {
+        "simple-cnn": (),
+        "resnet-cifar": (),
+        "timm:": ("timm",),
+        "torchvision:": ("torchvision",),
+    }
