@@ -16,8 +16,9 @@ import torch.nn.functional as F
 from torch import nn
 
 import harness.testing.toys as toys
-from harness.engine.contract_check import Owners
-from harness.engine.trial import Tally, open_run, train
+from harness.engine.culprit import Owners
+from harness.engine.tally import Tally
+from harness.engine.trial import open_run, train
 from harness.suite.plan import Job
 
 BATCH, PER_EPOCH, EPOCHS, ROUNDS = 32, 200, 10, 9
@@ -90,7 +91,7 @@ def hand_written(job: Job) -> float:
 
 def ours(job: Job) -> float:
     """Train as a trial does, and return CPU seconds a step."""
-    run = open_run(job, Owners({}, {}))
+    run = open_run(job, Owners())
     begun = time.process_time()
     train(run, Tally(), lambda _: None, lambda: False)
     return (time.process_time() - begun) / STEPS

@@ -190,12 +190,13 @@ def _chance(plan: Mapping[str, Any], arm: Json, trials: ArmTrials) -> float:
 
 
 def _data(plan: Mapping[str, Any], arms: Mapping[str, Json]) -> list[Json]:
-    used = sorted({str(arm["data"]) for arm in arms.values() if arm.get("data")})
-    found = [(digest, (plan.get("manifests") or {}).get(digest) or {}) for digest in used]
+    users = {str(arm["data"]): arm for arm in arms.values() if arm.get("data")}
+    manifests = plan.get("manifests") or {}
+    found = [(digest, manifests.get(digest) or {}) for digest in sorted(users)]
     return [
         {
             "hash": digest,
-            "dataset": manifest.get("dataset"),
+            "dataset": _dataset_name(value_at(users[digest], "recipe", "dataset")) or manifest.get("dataset"),
             "classes": _classes(manifest),
             "licence": manifest.get("licence"),
             "train": value_at(manifest, "splits", "train", "count"),
@@ -203,6 +204,17 @@ def _data(plan: Mapping[str, Any], arms: Mapping[str, Json]) -> list[Json]:
         }
         for digest, manifest in found
     ]
+
+
+def _dataset_name(normal: Any) -> str:
+    """Return a dataset as people say it: `subset of digits`."""
+    if not isinstance(normal, dict):
+        return ""
+    inner = next(
+        (v for v in (normal.get("params") or {}).values() if isinstance(v, dict) and "name" in v), None
+    )
+    name = str(normal.get("name") or "")
+    return f"{name} of {_dataset_name(inner)}" if inner else name
 
 
 def _ratio(own: float | None, other: float | None) -> float | None:

@@ -60,7 +60,6 @@ def expand(
         alpha=suite.alpha,
         margin_points=margin,
         equal_margin_points=margin if suite.equal_margin is None else suite.equal_margin,
-        non_inferiority_points=suite.non_inferiority,
         verdicts=not reason,
         verdicts_reason=reason,
         timing=suite.timing,

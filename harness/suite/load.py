@@ -58,7 +58,6 @@ class Suite:
         alpha: Family-wise level of significance.
         margin: Smallest difference that counts, in points; None for the larger of 0.1 and one test example.
         equal_margin: Margin of "equal", in points; None for `margin`.
-        non_inferiority: Loss that a speed or memory trick may not reach, in points.
         verdicts: False for an exploratory suite.
         timing: `{"rounds", "seconds"}`.
         arms: By name, in the order of the file.
@@ -74,7 +73,6 @@ class Suite:
     alpha: float
     margin: float | None
     equal_margin: float | None
-    non_inferiority: float
     verdicts: bool
     timing: Mapping[str, Any]
     arms: Mapping[str, SuiteArm]

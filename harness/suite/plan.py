@@ -134,7 +134,6 @@ class Plan:
         alpha: Family-wise level of significance.
         margin_points: Smallest difference that counts, in points of accuracy.
         equal_margin_points: Margin within which two one-sided tests may call an arm equal.
-        non_inferiority_points: Loss of accuracy that a speed or memory trick may not reach.
         verdicts: Whether the board may print verdicts.
         verdicts_reason: Why not; empty where it may.
         timing: `{rounds, seconds}` of the timing pass; no round, no pass.
@@ -154,7 +153,6 @@ class Plan:
     alpha: float
     margin_points: float
     equal_margin_points: float
-    non_inferiority_points: float
     verdicts: bool
     verdicts_reason: str
     timing: Mapping[str, Any]

@@ -75,7 +75,6 @@ class SuiteSettings:
     alpha: Annotated[float, Interval(gt=0, le=0.5)] = 0.05
     margin: Annotated[float, Interval(gt=0, le=100)] | None = None
     equal_margin: Annotated[float, Interval(gt=0, le=100)] | None = None
-    non_inferiority: Annotated[float, Interval(gt=0, le=100)] = 0.2
     verdicts: bool = True
 
 

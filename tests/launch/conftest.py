@@ -27,7 +27,6 @@ def make_plan(arms=("plain",), replicates=1, rounds=0, threads=1):
         alpha=0.05,
         margin_points=0.1,
         equal_margin_points=0.2,
-        non_inferiority_points=0.2,
         verdicts=False,
         verdicts_reason="fake",
         timing={"rounds": rounds, "seconds": 0.1},

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Gt
+
 from harness.contract import Context, Slots, Stage, Trick
 
 if TYPE_CHECKING:
