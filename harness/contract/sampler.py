@@ -12,7 +12,7 @@ class Sampler:
     """Base of every sampler plugin."""
 
     def order(self, labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """Return the sample ids of one epoch, int64 (N,).
+        """Return the order of one epoch: positions in `labels`, int64 (N,).
 
         Args:
             labels: int64 (N,), the labels of the samples that are trained on.

@@ -80,7 +80,8 @@ class Slots:
     """The functions of one trick; every one is optional, and None costs nothing.
 
     Attributes:
-        phase: Called at step 0 and at the boundaries of the plan, outside the step.
+        phase: Called at step 0 and at the boundaries of the plan, outside the step; when a trial resumes,
+            once more for each boundary behind it, in order, `ctx.step` being that boundary.
         batch: Once a step, on the whole per-rank batch, on the device, before the split into micro-batches.
         loss: (logits (B, K), target (B,) or (B, K)) -> mean loss, a scalar. Exclusive.
         objective: Wraps micro-batch -> (loss, logits); adds terms.

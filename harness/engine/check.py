@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from harness.engine.compile import Run, compile_run, plugin_files
-from harness.engine.contract_check import ContractError, Owners
+from harness.engine.compile import compile_run
+from harness.engine.contract_check import ContractError
+from harness.engine.culprit import Owners
 from harness.engine.data import TrialData, trial_data
 from harness.engine.evaluate import predict
 from harness.engine.first import first_step
 from harness.engine.precision import apply_numerics
+from harness.engine.run import Run
 from harness.errors import HarnessError, PluginError
 from harness.registry import discover
 
@@ -32,9 +34,9 @@ def check_arm(job: Job) -> list[str]:
         PluginError: Naming the component at fault, what was expected and what came.
     """
     registry = discover([Path(file) for file in job.plugins], allow=os.environ.get("HARNESS_PLUGINS"))
-    owners = Owners({}, {})
+    owners = Owners()
     try:
-        owners.files.update(plugin_files(registry, job.recipe))
+        owners.learn(registry, job.recipe)
         apply_numerics(job.recipe["numerics"], torch.device(job.device))
         run = compile_run(job, registry, _fake_data(job), owners)
         buffers = _moving_state(run)

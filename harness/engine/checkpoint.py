@@ -20,20 +20,25 @@ from harness.record.files import write_over
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from harness.engine.compile import Run
+    from harness.engine.run import Run
 
 NAME = "checkpoint.safetensors"
 
 
 def save_checkpoint(run: Run, folder: Path, progress: dict[str, Any]) -> None:
-    """Write the state of a run; `progress` is JSON and comes back from `load_checkpoint`."""
+    """Write the state of a run; `progress` is JSON and comes back from `load_checkpoint`.
+
+    Where an optimizer keeps what can be no tensor and no JSON, nothing is written: the trial then starts over.
+    """
     tensors: dict[str, Tensor] = {f"model/{name}": t for name, t in run.model.state_dict().items()}
     plain: dict[str, Any] = {}
     for key, value in _optimizer_entries(run):
         if isinstance(value, torch.Tensor):
             tensors[key] = value
-        else:
+        elif _is_json(value):
             plain[key] = value
+        elif "/state/" in key:
+            return
     for name, values in run.state.items():
         tensors |= {f"state/{name}/{index}": value for index, value in enumerate(values)}
     metadata = {"trial": run.job.trial, "progress": progress, "optimizers": plain}
@@ -79,6 +84,7 @@ def _optimizer_entries(run: Run) -> Iterator[tuple[str, Any]]:
         for index, values in whole["state"].items():
             for name, value in values.items():
                 yield f"optimizer/{number}/state/{index}/{name}", value
+        # A setting that is no JSON (a dtype) comes from the recipe, and is there again.
         for index, group in enumerate(whole["param_groups"]):
             for name, value in group.items():
                 if name != "params":
@@ -97,6 +103,29 @@ def _restore_optimizers(run: Run, entries: Mapping[str, Any]) -> None:
                 # JSON knows no tuples: betas come back as what they were.
                 owner[name] = tuple(entries[key]) if isinstance(owner.get(name), tuple) else entries[key]
         optimizer.load_state_dict({"state": state, "param_groups": groups})
+        _restore_layout(optimizer, state)
+
+
+def _restore_layout(optimizer: torch.optim.Optimizer, state: Mapping[int, Mapping[str, Any]]) -> None:
+    # torch gives state its parameter's type; and in another memory layout sums round differently.
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for index, values in state.items():
+        loaded = optimizer.state.get(parameters[index], {})
+        for name, value in values.items():
+            if isinstance(value, torch.Tensor) and isinstance(loaded.get(name), torch.Tensor):
+                like = parameters[index] if value.shape == parameters[index].shape else value
+                empty = torch.empty_like(
+                    like, dtype=value.dtype, device=loaded[name].device, requires_grad=False
+                )
+                loaded[name] = empty.copy_(value)
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        back = orjson.loads(orjson.dumps(value))
+    except TypeError:
+        return False
+    return bool(back == (list(value) if isinstance(value, tuple) else value))
 
 
 def drop_checkpoint(folder: Path) -> None:

@@ -1,16 +1,13 @@
-"""What a plugin promised, checked on the first batch: what was expected and what came."""
+"""What a plugin promised, checked where it is cheap: what was expected and what came."""
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
-from types import CodeType
-from typing import Any
 
+import numpy as np
 import torch
 
-from harness.contract import Batch, StepResult
+from harness.contract import Batch, StepPlan, StepResult
 from harness.errors import PluginError
 
 
@@ -76,11 +73,25 @@ def check_objective(plugin: str, slot: str, outcome: object, size: int, num_clas
     if not (isinstance(outcome, tuple) and len(outcome) == 2):
         raise ContractError(plugin, slot, f"expected (loss, logits), got {describe(outcome)}")
     loss, logits = outcome
-    if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != (size, num_classes):
-        raise ContractError(plugin, slot, f"expected logits ({size}, {num_classes}), got {describe(logits)}")
+    check_logits(plugin, slot, logits, size, num_classes)
     if not bool(torch.isfinite(logits).all()):
         raise ContractError(plugin, slot, "the logits hold NaN or infinite values on the first batch")
     check_loss(plugin, slot, loss)
+
+
+def check_logits(plugin: str, slot: str, logits: object, size: int, num_classes: int) -> None:
+    """Hold logits to the contract: a number for each sample and class."""
+    if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != (size, num_classes):
+        raise ContractError(plugin, slot, f"expected logits ({size}, {num_classes}), got {describe(logits)}")
+
+
+def check_metric(name: str, value: object) -> float:
+    """Return a metric's value as a number."""
+    if isinstance(value, torch.Tensor) and value.numel() == 1:
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise ContractError(f"metric {name}", "compute", f"expected a number, got {describe(value)}")
+    return float(value)
 
 
 def check_loss(plugin: str, slot: str, loss: object) -> None:
@@ -98,40 +109,22 @@ def check_result(plugin: str, result: object) -> None:
     check_loss(plugin, "update", result.loss)
 
 
-@dataclass(frozen=True, slots=True)
-class Owners:
-    """Which plugin a piece of code belongs to.
+def check_plan(plugin: str, plan: object, batch_size: int) -> None:
+    """Hold the plan of a step to the contract."""
+    if not isinstance(plan, StepPlan):
+        raise ContractError(plugin, "plan", f"expected a StepPlan, got {describe(plan)}")
+    if not 1 <= plan.micro_batches <= batch_size:
+        raise ContractError(
+            plugin, "plan", f"a batch of {batch_size} cannot be split into {plan.micro_batches} parts"
+        )
+    if outside := [share for share in plan.boundaries if not 0 < share < 1]:
+        raise ContractError(plugin, "plan", f"boundaries are shares within (0, 1), not {outside}")
 
-    Attributes:
-        files: Source file to the plugin's label.
-        code: Code object of a slot's function to (label, slot).
-    """
 
-    files: dict[str, str]
-    code: dict[CodeType, tuple[str, str]]
-
-    def own(self, label: str, slot: str, function: Any) -> None:
-        """Remember whose function this is."""
-        code = getattr(function, "__code__", None)
-        if isinstance(code, CodeType):
-            self.code[code] = (label, slot)
-
-    def culprit(self, error: BaseException, step: int | None) -> dict[str, Any]:
-        """Return who is to blame: the innermost frame that a plugin owns."""
-        plugin, slot = getattr(error, "plugin", None), getattr(error, "slot", None)
-        if plugin is None:
-            for frame, _ in traceback.walk_tb(error.__traceback__):
-                owner = self.files.get(frame.f_code.co_filename)
-                if frame.f_code in self.code:
-                    plugin, slot = self.code[frame.f_code]
-                elif owner is not None and owner != plugin:
-                    plugin, slot = owner, None
-        tail = traceback.format_exception(type(error), error, error.__traceback__)[-6:]
-        text = str(error) or type(error).__name__
-        return {
-            "plugin": plugin,
-            "slot": slot,
-            "step": step,
-            "error": f"{type(error).__name__}: {text}"[:2000],
-            "traceback": "".join(tail)[-4000:],
-        }
+def check_order(plugin: str, order: object, count: int) -> None:
+    """Hold the order of an epoch to the contract."""
+    if not isinstance(order, np.ndarray) or order.shape != (count,) or order.dtype.kind not in "iu":
+        found = f"{order.dtype} {order.shape}" if isinstance(order, np.ndarray) else describe(order)
+        raise ContractError(plugin, "order", f"expected int64 ({count},), got {found}")
+    if count and not 0 <= order.min() <= order.max() < count:
+        raise ContractError(plugin, "order", f"expected numbers from 0 to {count - 1}, got others")

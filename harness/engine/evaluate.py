@@ -10,27 +10,34 @@ import torch
 import torch.nn.functional as F
 
 from harness.contract import Batch
+from harness.engine.contract_check import check_logits, check_metric
 from harness.registry.digests import digest_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
-    from harness.engine.compile import Run
     from harness.engine.data import Part
+    from harness.engine.run import Run
 
 
 def predict(run: Run, model: Module, part: Part) -> Tensor:
-    """Return the logits of a part, float32 (n, K), on the device, in the order of its ids."""
+    """Return the logits of a part, float32 (n, K), on the device, in the order of its ids.
+
+    Raises:
+        ContractError: Where the model gives something else.
+    """
     modes = [(module, module.training) for module in model.modules()]
     forward = run.predict(model.eval())
     size = run.job.recipe["evaluation"]["batch_size"]
     try:
         with torch.inference_mode():
             logits = [
-                forward(Batch({"image": part.take(ids)}, target, ids))
-                for ids, target in zip(part.ids.split(size), part.labels.split(size), strict=True)
+                # A model that takes the whole batch may not see what it is to guess.
+                forward(Batch({"image": part.take(ids)}, torch.zeros_like(ids), ids))
+                for ids in part.ids.split(size)
             ]
+            check_logits(*run.judge_owner, logits[0], min(size, len(part)), run.data.num_classes)
             return torch.cat(logits).float()
     finally:
         for module, training in modes:
@@ -49,12 +56,15 @@ def score(logits: Tensor, labels: Tensor) -> dict[str, float]:
 def result(run: Run, logits: Tensor, labels: Tensor) -> dict[str, Any]:
     """Return all that the record holds of a split."""
     correct = (logits.argmax(1) == labels).cpu().numpy()
-    logits, labels = logits.clone(), labels.clone()  # out of inference mode: metrics are plugins
     return {
         "count": len(labels),
         **score(logits, labels),
         "correct_bits": base64.b64encode(np.packbits(correct).tobytes()).decode(),
-        "metrics": {label: float(metric.compute(logits, labels)) for label, metric in run.metrics.items()},
+        # Each has a copy of its own, out of inference mode: what one writes into it no other sees.
+        "metrics": {
+            label: check_metric(label, metric.compute(logits.clone(), labels.clone()))
+            for label, metric in run.metrics.items()
+        },
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import random
 import time
 from collections.abc import Callable
@@ -50,6 +51,8 @@ FLAGS: tuple[Flag, ...] = (
         torch.use_deterministic_algorithms,
     ),
     Flag("torch.autograd.set_detect_anomaly", torch.is_anomaly_enabled, torch.set_anomaly_enabled),
+    Flag("torch.set_default_device", torch.get_default_device, torch.set_default_device),
+    _attribute(torch.backends.cudnn, "enabled", "torch.backends.cudnn.enabled"),
     _attribute(torch.backends.cudnn, "benchmark", "torch.backends.cudnn.benchmark"),
     _attribute(torch.backends.cudnn, "deterministic", "torch.backends.cudnn.deterministic"),
     _attribute(torch.backends.cudnn, "allow_tf32", "torch.backends.cudnn.allow_tf32"),
@@ -68,16 +71,26 @@ FLAGS: tuple[Flag, ...] = (
 def read_flags() -> list[Any]:
     """Return the values of all flags."""
     # The first optimizer imports it, and it wraps torch.manual_seed: that is nobody's doing.
-    import torch._dynamo
+    importlib.import_module("torch._dynamo")
+    return [_value(flag) for flag in FLAGS]
 
-    return [flag.read() for flag in FLAGS]
+
+def changed_flags(before: list[Any]) -> list[str]:
+    """Return the names of those that differ from `before`."""
+    return [flag.name for flag, value in zip(FLAGS, before, strict=True) if _value(flag) != value]
 
 
 def restore_flags(before: list[Any]) -> list[str]:
     """Put back what differs from `before` and return its names."""
-    changed = []
+    changed = changed_flags(before)
     for flag, value in zip(FLAGS, before, strict=True):
-        if flag.read() != value:
-            changed.append(flag.name)
+        if flag.name in changed:
             flag.write(value)
     return changed
+
+
+def _value(flag: Flag) -> Any:
+    try:
+        return flag.read()
+    except RuntimeError as error:  # torch refuses to read TF32 flags once its old and new names disagree
+        return str(error)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn.modules.batchnorm import _BatchNorm
 
-    from harness.engine.compile import Run
+    from harness.engine.run import Run
 
 Objective = Callable[[Batch], "tuple[Tensor, Tensor]"]
 
@@ -109,10 +109,7 @@ class Step:
 
     def _micro_batches(self, batch: Batch) -> Tensor:
         parts = zip(
-            *(
-                value.tensor_split(self.micro_batches)
-                for value in (*batch.inputs.values(), batch.target, batch.ids)
-            ),
+            *(v.tensor_split(self.micro_batches) for v in (*batch.inputs.values(), batch.target, batch.ids)),
             strict=True,
         )
         losses = []
@@ -132,8 +129,7 @@ class Step:
 def steps(run: Run, first: int, last: int) -> Iterator[tuple[int, StepResult]]:
     """Yield (step, result) for the steps from `first` up to but not `last`."""
     step, rate_in_force = first, -1.0
-    moment, rates, groups, take = run.moment, run.rates, run.groups, run.step
-    micro = take.micro_batches
+    moment, rates, groups, take, micro = run.moment, run.rates, run.groups, run.step, run.step.micro_batches
     while step < last:
         epoch, start = divmod(step, run.steps_per_epoch)
         batches, seeds = run.begin_epoch(epoch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -19,11 +20,17 @@ def apply_numerics(numerics: Mapping[str, Any], device: torch.device) -> None:
     """
     if device.type == "cuda" and not torch.cuda.is_available():
         raise HarnessError("the device is cuda, and torch sees no CUDA device; use --device cpu")
+    if device.type == "cuda":
+        # A plugin that says "cuda" means the trial's own.
+        torch.cuda.set_device(device.index or 0)
     torch.set_num_threads(numerics["threads"])
     tf32 = numerics["precision"] == "tf32"
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
     torch.backends.cudnn.allow_tf32 = tf32
     deterministic = numerics["deterministic"]
+    if deterministic:
+        # cuBLAS reads it when its first handle is made; torch refuses matrix products without it.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if deterministic != torch.are_deterministic_algorithms_enabled():
         torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.benchmark = not deterministic

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from harness.engine.contract_check import Owners
+from harness.engine.culprit import Owners
 from harness.engine.evaluate import predict
 from harness.engine.first import first_step
 from harness.engine.keys import Keys
@@ -21,7 +21,7 @@ STEPS = 50
 
 
 def trained(job: Job, count: int = STEPS) -> nn.Module:
-    run = open_run(job, Owners({}, {}))
+    run = open_run(job, Owners())
     first_step(run, 0)
     for _ in steps(run, 1, count):
         pass
@@ -167,7 +167,7 @@ def test_seed_and_replicate_change_weights_and_order_and_the_same_repeat_them(
 
 def test_another_component_moves_nobodys_draws(make_job: Callable[..., Job]) -> None:
     def brightness(**changes: object) -> torch.Tensor:
-        run = open_run(make_job(**changes), Owners({}, {}))
+        run = open_run(make_job(**changes), Owners())
         batches, _ = run.begin_epoch(2)
         batch = next(iter(batches))
         noisy = dict(zip(run.batch_labels, run.step.batch_functions, strict=True))["augmentation toy-noise"](
@@ -188,7 +188,7 @@ def test_draws_follow_the_sample_whatever_batch_it_falls_into(make_job: Callable
     noise = [{"name": "toy-noise", "params": {"strength": 1.0}}]
 
     def by_sample(batch_size: int) -> dict[int, float]:
-        run = open_run(make_job(augmentations=noise, batch_size=batch_size), Owners({}, {}))
+        run = open_run(make_job(augmentations=noise, batch_size=batch_size), Owners())
         batches, _ = run.begin_epoch(1)
         shift = {}
         for batch in batches:
@@ -212,7 +212,7 @@ def test_keys_are_stable_across_releases() -> None:
 
 def test_every_sample_is_judged_once_in_order_whatever_the_batch_size(make_job: Callable[..., Job]) -> None:
     def logits(size: int) -> torch.Tensor:
-        run = open_run(make_job(evaluation={"batch_size": size}), Owners({}, {}))
+        run = open_run(make_job(evaluation={"batch_size": size}), Owners())
         return predict(run, run.model, run.data.test())
 
     assert logits(7).shape == (48, 3)

@@ -8,12 +8,13 @@ import torch
 
 from harness.engine.checkpoint import NAME
 from harness.engine.compile import budget_steps, rate_table
-from harness.engine.contract_check import Owners
+from harness.engine.culprit import Owners
 from harness.engine.parameters import groups_by_selector
 from harness.engine.timing import spread_of, time_arm
 from harness.engine.trial import open_run, run_trial
 from harness.errors import HarnessError
 from harness.suite.plan import Job
+from harness.testing.jobs import TOYS
 from harness.testing.toys import ToyConstant
 
 BACKBONE = {"name": "toy-net", "params": {"width": 8, "batch_norm": True, "dropout": 0.2}}
@@ -171,7 +172,7 @@ def test_global_state_that_a_plugin_moves_is_put_back_and_named(
 
 def test_on_an_ascent_pass_no_batch_norm_tracks_statistics(make_job: Callable[..., Job]) -> None:
     job = make_job(backbone=BACKBONE, tricks=[{"name": "toy-ascent", "params": {"rho": 0.05}}])
-    held = open_run(job, Owners({}, {}))
+    held = open_run(job, Owners())
     batches, seeds = held.begin_epoch(0)
     held.step(next(iter(batches)), seeds[:1])
     (norm,) = held.step.norms
@@ -223,3 +224,57 @@ def test_spread_by_hand() -> None:
     spread = spread_of([1.0, 2.0, 3.0, 4.0, 10.0])
     assert (spread["median"], spread["iqr"], spread["mad"]) == (3.0, 2.0, 1.0)
     assert spread["cv"] == pytest.approx(12.5**0.5 / 4)
+
+
+FREEZER = """
+from dataclasses import dataclass, replace
+from harness.contract import Slots, Trick, hookimpl
+
+@dataclass(frozen=True)
+class Freezer(Trick):
+    def plan(self, plan):
+        return replace(plan, boundaries=(0.3, 0.7))
+    def bind(self, ctx):
+        layers = [m for m in ctx.model if list(m.parameters())]
+        def phase():
+            layers[0].requires_grad_(not 0.3 <= ctx.progress < 0.7)
+        return Slots(phase=phase)
+
+@hookimpl
+def harness_register(registry):
+    registry.add("trick", "freezer", Freezer, summary="a layer that rests in the middle")
+"""
+
+
+@pytest.mark.parametrize("stop_at", [1, 3])
+def test_a_trial_that_resumes_behind_a_boundary_stands_where_a_straight_one_does(
+    make_job: Callable[..., Job], tmp_path: Path, stop_at: int
+) -> None:
+    file = tmp_path / "freezer.py"
+    file.write_text(FREEZER)
+    changes = {"plugins": (TOYS, str(file)), "tricks": [{"name": "freezer", "params": {}}]}
+    straight = run(make_job(**changes))
+    assert straight["status"] == "completed", straight["culprit"]
+    assert straight["digests"]["final_weights"] != run(make_job())["digests"]["final_weights"]
+    asked = iter(range(1000))
+    assert run(make_job(**changes), stop=lambda: next(asked) >= stop_at)["status"] == "preempted"
+    assert run(make_job(**changes))["digests"] == straight["digests"]
+
+
+def test_a_slot_that_does_not_exist_is_refused_with_the_nearest(
+    make_job: Callable[..., Job], tmp_path: Path
+) -> None:
+    file = tmp_path / "faulty.py"
+    file.write_text(FAULTY.format(slot="btach", statement="pass", body="batch"))
+    outcome = run(make_job(plugins=(TOYS, str(file)), tricks=[{"name": "faulty", "params": {}}]))
+    assert 'there is no slot "btach"; did you mean "batch"?' in outcome["culprit"]["error"]
+    assert (outcome["culprit"]["plugin"], outcome["culprit"]["slot"]) == ("trick faulty", "bind")
+
+
+def test_bf16_trains_and_judges_in_float32_logits(make_job: Callable[..., Job]) -> None:
+    numerics = {**make_job().recipe["numerics"], "precision": "bf16"}
+    half, full = run(make_job(numerics=numerics)), run(make_job())
+    assert half["status"] == "completed", half["culprit"]
+    assert half["digests"]["initial_weights"] == full["digests"]["initial_weights"]
+    assert half["digests"]["final_weights"] != full["digests"]["final_weights"]
+    assert abs(half["results"]["test"]["nll"] - full["results"]["test"]["nll"]) < 0.1

@@ -1,0 +1,169 @@
+"""A trial, composed: what `compile` makes and everything else works on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from harness.contract import Batch
+from harness.engine.contract_check import ContractError, check_order, describe
+from harness.engine.data import TrialData
+from harness.engine.keys import Draws, Keys, Moment
+from harness.engine.loop import Step
+from harness.engine.precision import autocast
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+
+    from harness.contract import Metric, Sampler
+    from harness.suite.plan import Job
+
+Forward = Callable[[Batch], "Tensor"]
+
+
+@dataclass(slots=True)
+class TrialContext:
+    """`harness.contract.Context` for one component."""
+
+    num_classes: int
+    total_steps: int
+    steps_per_epoch: int
+    device: torch.device
+    model: Module
+    label: str
+    _keys: Keys
+    _draws: Draws
+    _moment: Moment
+
+    @property
+    def step(self) -> int:
+        """The step that is under way."""
+        return self._moment.step
+
+    @property
+    def progress(self) -> float:
+        """Share of the budget done when this step started."""
+        return self._moment.step / self.total_steps
+
+    def draws(self, name: str, n: int) -> Callable[[Tensor], Tensor]:
+        """Return a function from sample ids to uniform numbers."""
+        return self._draws.per_sample(f"{self.label}/{name}", n)
+
+    def step_draws(self, name: str, n: int) -> Callable[[], Tensor]:
+        """Return a function that gives this step's uniform numbers."""
+        return self._draws.per_step(f"{self.label}/{name}", n)
+
+    def generator(self, name: str) -> torch.Generator:
+        """Return a generator for what is added to the model."""
+        return self._keys.torch_generator(f"{self.label}/{name}")
+
+
+@dataclass(slots=True)
+class Run:
+    """A trial, composed and ready to step.
+
+    Attributes:
+        sampler: (label, component).
+        groups: The optimizers' parameter groups, each with its base rate.
+        rates: The multiple of the base rates for each step.
+        phases: By step, what is called ahead of it.
+        eval_functions: (label, function), in the order in which they are applied.
+        state: Tensors of tricks that a checkpoint holds.
+        observers: By trick, its observable's name and the function that measures it.
+        batch_labels: Whose the step's batch functions are.
+        objective_owner, update_owner: (label, slot) of the outermost function.
+        changes: What plugins did to global state, as the record will say it.
+    """
+
+    job: Job
+    device: torch.device
+    data: TrialData
+    keys: Keys
+    draws: Draws
+    moment: Moment
+    sampler: tuple[str, Sampler]
+    model: Module
+    takes: str
+    step: Step
+    groups: list[tuple[dict[str, Any], float]]
+    rates: list[float]
+    phases: dict[int, list[Callable[[], None]]]
+    eval_functions: list[tuple[str, Callable[[Module], Module]]]
+    state: dict[str, Sequence[Tensor]]
+    observers: dict[str, tuple[str, Callable[[], float]]]
+    metrics: dict[str, Metric]
+    exact_resume: bool
+    has_ascent: bool
+    batch_size: int
+    steps_per_epoch: int
+    total_steps: int
+    initial_parameters: dict[str, str]
+    pipeline: str
+    batch_labels: list[str]
+    objective_owner: tuple[str, str]
+    update_label: str
+    order_digests: dict[int, str] = field(default_factory=dict)
+    changes: list[str] = field(default_factory=list)
+
+    def begin_epoch(self, epoch: int) -> tuple[Iterator[Batch], list[int]]:
+        """Return the batches of an epoch and the seeds of its micro-batches."""
+        train, (label, sampler) = self.data.train, self.sampler
+        order = sampler.order(train.labels.cpu().numpy(), self.keys.generator("order", epoch))
+        check_order(label, order, len(train))
+        order = np.ascontiguousarray(order, dtype=np.int64)
+        rows = torch.from_numpy(order).to(self.device)
+        self.order_digests[epoch] = hashlib.blake2b(order.tobytes(), digest_size=16).hexdigest()
+        self.draws.begin_epoch(epoch)
+        seeds = self.keys.torch_seeds("step", epoch, self.steps_per_epoch * self.step.micro_batches)
+        return train.batches(train.ids[rows], train.labels[rows], self.batch_size), seeds
+
+    def replay_phases(self, step: int) -> None:
+        """Call the phases before `step` again: a resumed trial stands where a straight one does."""
+        for boundary in sorted(self.phases):
+            if boundary < step:
+                self.moment.step = boundary
+                for phase in self.phases[boundary]:
+                    phase()
+
+    def judged(self) -> Module:
+        """Return the model that is judged: the raw one, or what `eval_model` makes of it."""
+        model = self.model
+        for label, function in self.eval_functions:
+            model = function(model)
+            if not isinstance(model, torch.nn.Module):
+                raise ContractError(label, "eval_model", f"expected a Module, got {describe(model)}")
+        return model
+
+    @property
+    def judge_owner(self) -> tuple[str, str]:
+        """(label, slot) of whoever gives the model that is judged."""
+        if self.eval_functions:
+            return self.eval_functions[-1][0], "eval_model"
+        return f"backbone {self.job.recipe['backbone']['name']}", "forward"
+
+    def predict(self, model: Module) -> Forward:
+        """Return the forward pass of a model, under the recipe's precision."""
+        return forward_of(model, self.takes, self.job.recipe["numerics"]["precision"], self.device)
+
+
+def forward_of(model: Callable[..., Tensor], takes: str, precision: str, device: torch.device) -> Forward:
+    """Return Batch -> logits (B, K), float32 where the precision is lower."""
+    if precision == "bf16":
+
+        def forward(batch: Batch) -> Tensor:
+            with autocast(precision, device):
+                logits = model(batch if takes == "batch" else batch.inputs[takes])
+            return logits.float()
+
+    else:
+
+        def forward(batch: Batch) -> Tensor:
+            return model(batch if takes == "batch" else batch.inputs[takes])
+
+    return forward
