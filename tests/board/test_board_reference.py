@@ -1,0 +1,33 @@
+"""The committed reference boards are what this code builds from the committed plans and records."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness.board import build, write
+from harness.record.store import Store
+
+REFERENCE = Path(__file__).parents[2] / "results" / "reference"
+FOLDERS = sorted(path.parent.parent for path in REFERENCE.glob("*/plans/latest"))
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_reference_board_is_rebuilt_byte_for_byte(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / folder.name
+    shutil.copytree(folder, copy)
+    outputs = sorted(copy.glob("leaderboard.*"))
+    assert len(outputs) == 4
+    for output in outputs:
+        output.unlink()
+    store = Store(copy)
+    plan = store.read_plan()
+    reading = store.read(plan)
+    assert not reading.set_aside
+    write(build(plan, reading.records, reading.timings, reading.set_aside, shared=reading.shared), copy)
+    for output in outputs:
+        assert output.read_bytes() == (folder / output.name).read_bytes(), output.name
+
+
+def test_there_is_a_reference() -> None:
+    assert FOLDERS
