@@ -6,6 +6,7 @@ windows that count. On a GPU the device is synchronised at window edges only.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterator
 from dataclasses import replace
@@ -29,6 +30,10 @@ WINDOW = 10
 WARMUP_STEPS = (20, 100)
 WARMUP_AGREEMENT = 0.02
 STEADY_STEPS = 40
+STEADY_WINDOWS = 3
+WINDOW_SECONDS = 0.1
+"""A steady window lasts at least this long: one of ten steps of a millisecond would show where epochs begin, and
+what the machine does besides, rather than the arm."""
 NOISY = 0.05
 EVALUATION_SECONDS = 0.2
 EVALUATION_SAMPLES = 2048
@@ -75,31 +80,36 @@ def _measure(run: Run, job: Job, report: Report, build_seconds: float) -> dict[s
     warmup: list[float] = []
     least, most = (steps // WINDOW for steps in WARMUP_STEPS)
     while len(warmup) < most:
-        warmup.append(_window(run, stream))
+        warmup.append(_window(run, stream, WINDOW))
         if len(warmup) >= least and abs(warmup[-1] / warmup[-2] - 1) <= WARMUP_AGREEMENT:
             break
     reset_peaks(run.device)
+    window = WINDOW * max(1, math.ceil(WINDOW_SECONDS / warmup[-1]))
     report({"kind": "phase", "name": "steady"})
     windows: list[float] = []
     reported = perf_counter()
-    while len(windows) * WINDOW < STEADY_STEPS or sum(windows) < job.timing_seconds:
-        windows.append(_window(run, stream))
+    while (
+        len(windows) < STEADY_WINDOWS
+        or len(windows) * window < STEADY_STEPS
+        or sum(windows) < job.timing_seconds
+    ):
+        windows.append(_window(run, stream, window))
         # Seldom: whoever reads it wants a core of the machine that is being measured.
         if perf_counter() - reported >= REPORT_SECONDS:
-            report({"kind": "step", "step": len(windows) * WINDOW, "total": STEADY_STEPS})
+            report({"kind": "step", "step": len(windows) * window, "total": STEADY_STEPS})
             reported = perf_counter()
     peaks = peak_memory(run.device)
     report({"kind": "phase", "name": "evaluate"})
     begun = perf_counter()
     evaluation = _evaluation_speed(run)
-    spread = spread_of([seconds / WINDOW for seconds in windows])
+    spread = spread_of([seconds / window for seconds in windows])
     return {
         "images_per_second": run.batch_size / spread["median"],
         "evaluation_images_per_second": evaluation,
         "step_seconds": spread,
         "window_seconds": windows,
         "warmup_steps": len(warmup) * WINDOW,
-        "steady_steps": len(windows) * WINDOW,
+        "steady_steps": len(windows) * window,
         "noisy": spread["cv"] > NOISY,
         "peak_memory_bytes": {
             "resident": peaks["peak_resident_bytes"],
@@ -132,10 +142,10 @@ def _endless(run: Run) -> Iterator[tuple[int, StepResult]]:
         yield from steps(run, 0, run.total_steps)
 
 
-def _window(run: Run, stream: Iterator[tuple[int, StepResult]]) -> float:
-    """Take `WINDOW` steps and return their seconds."""
+def _window(run: Run, stream: Iterator[tuple[int, StepResult]], count: int) -> float:
+    """Take `count` steps and return their seconds."""
     begun = perf_counter()
-    for _ in range(WINDOW):
+    for _ in range(count):
         next(stream)
     _synchronize(run.device)
     return perf_counter() - begun
