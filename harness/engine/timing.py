@@ -17,9 +17,12 @@ import torch
 
 from harness.engine.culprit import Owners, is_out_of_memory
 from harness.engine.evaluate import predict
+from harness.engine.flags import read_flags, restore_flags
 from harness.engine.loop import steps
 from harness.engine.memory import peak_memory, reset_peaks
+from harness.engine.precision import apply_numerics
 from harness.engine.trial import REPORT_SECONDS, Report, open_run
+from harness.errors import PluginError
 
 if TYPE_CHECKING:
     from harness.contract import StepResult
@@ -43,15 +46,21 @@ def time_arm(job: Job, *, report: Report) -> dict[str, Any]:
     """Measure one arm's speed and memory once.
 
     Returns:
-        What docs/dataflow.md names; `status` is "completed", "oom" or "failed".
+        What docs/dataflow.md names; `status` is "completed", "oom" or "failed": also where a plugin changed
+        global state (threads, TF32, a clock), for then it is not this arm's recipe that was measured.
     """
     owners = Owners()
     begun = perf_counter()
+    apply_numerics(job.recipe["numerics"], torch.device(job.device))
+    flags = read_flags()
     report({"kind": "phase", "name": "build"})
     try:
         run = open_run(job, owners)
-        built = perf_counter()
-        return {**_measure(run, job, report, built - begun), "status": "completed", "culprit": None}
+        measured = _measure(run, job, report, perf_counter() - begun)
+        changed = restore_flags(flags)
+        if changed:
+            raise PluginError(f"a plugin changed {', '.join(changed)}")
+        return {**measured, "status": "completed", "culprit": None}
     except (Exception, SystemExit) as error:
         status = "oom" if is_out_of_memory(error) else "failed"
         return {**empty_timing(), "status": status, "culprit": owners.culprit(error, None)}

@@ -220,6 +220,18 @@ def test_the_timing_pass_measures_steps_spread_and_memory(make_job: Callable[...
     assert timing["peak_memory_bytes"]["allocated"] is None
 
 
+def test_a_timing_under_other_numerics_than_the_recipes_is_no_timing(
+    make_job: Callable[..., Job], tmp_path: Path
+) -> None:
+    file = tmp_path / "meddler.py"
+    file.write_text(FAULTY.format(slot="batch", statement="torch.set_num_threads(2)", body="batch"))
+    job = make_job(plugins=(TOYS, str(file)), tricks=[{"name": "faulty", "params": {}}])
+    timing = time_arm(job, report=lambda _: None)
+    assert (timing["status"], timing["images_per_second"]) == ("failed", None)
+    assert "torch.set_num_threads" in timing["culprit"]["error"]
+    assert torch.get_num_threads() == 1
+
+
 def test_spread_by_hand() -> None:
     spread = spread_of([1.0, 2.0, 3.0, 4.0, 10.0])
     assert (spread["median"], spread["iqr"], spread["mad"]) == (3.0, 2.0, 1.0)
