@@ -10,7 +10,6 @@ from typing import Any
 Record = Mapping[str, Any]
 
 FAILED_BY_ARM = frozenset({"diverged", "oom", "timeout", "crashed", "failed"})
-STOPPED_BY_MACHINE = frozenset({"preempted", "lost"})
 
 
 @dataclass(frozen=True, slots=True)

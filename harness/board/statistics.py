@@ -137,11 +137,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def needed_replicates(family: int, alpha: float) -> int:
-    """Return the fewest non-zero differences with which the first step of Holm over `family` can reach `alpha`."""
-    return math.ceil(math.log2(2 * max(family, 1) / alpha))
-
-
 def equivalence_p(differences: Sequence[float], margin: float) -> float | None:
     """Return the larger p-value of two one-sided t tests that the mean lies within ± `margin`."""
     deviation = deviation_of(differences)

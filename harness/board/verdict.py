@@ -12,9 +12,9 @@ from harness.board.statistics import (
     equivalence_p,
     estimate,
     holm,
-    needed_replicates,
     sign_flip_p,
 )
+from harness.suite.plan import needed_replicates
 
 DEFAULT_ALPHA = 0.05
 SMALLEST_MARGIN = 0.1  # points

@@ -103,6 +103,7 @@ def _described(registry: Registry, entry: Entry) -> dict[str, Any]:
         **{tag: sorted(getattr(loaded, tag, ())) for tag in ("provides", "conflicts", "requires")},
         "identity": getattr(loaded, "identity", None) and dict(loaded.identity),  # type: ignore[attr-defined]
         "observable": getattr(loaded, "observable", None) or None,
+        "unit": getattr(loaded, "unit", None) or None,
         "preload": list(entry.preload),
     }
 
@@ -119,7 +120,7 @@ def _page(one: Mapping[str, Any]) -> str:
     else:
         lines.append("It takes no parameters.")
     lines.append("")
-    for key in ("stage", "observable"):
+    for key in ("stage", "unit", "observable"):
         if one[key]:
             lines.append(f"{key.capitalize()}: {one[key]}")
     for tag in ("provides", "conflicts", "requires"):

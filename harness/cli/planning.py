@@ -10,7 +10,7 @@ from typing import Any
 from harness.cli.output import say, say_json
 from harness.cli.running import Ready, Settings, disk_bytes, make_ready
 from harness.record.store import Store
-from harness.suite.expand import needed_replicates
+from harness.suite.plan import needed_replicates
 
 
 def show_plan(path: Path, settings: Settings, as_json: bool) -> int:

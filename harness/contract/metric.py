@@ -13,11 +13,9 @@ class Metric:
 
     Class variables:
         unit: What the number counts: "points" (percent), "nats", "".
-        higher_is_better: For marking on boards.
     """
 
     unit: ClassVar[str] = ""
-    higher_is_better: ClassVar[bool] = True
 
     def compute(self, logits: Tensor, target: Tensor) -> float:
         """Return the metric over a whole split: logits float32 (N, K), target int64 (N,)."""

@@ -53,11 +53,10 @@ class Lines:
         self._began = time.monotonic()
         self._done = 0
         self._count = 0
-        self._what = ""
 
     def begin(self, what: str, count: int) -> None:
         """Start a part of the run."""
-        self._began, self._done, self._count, self._what = time.monotonic(), 0, count, what
+        self._began, self._done, self._count = time.monotonic(), 0, count
         self.say(f"{what}: {count} to run")
 
     def message(self, label: str, message: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from harness.registry import Registry
 from harness.registry.digests import digest_json, text_digest
 from harness.registry.messages import join, listed, quote
 from harness.suite.load import Suite, SuiteArm
-from harness.suite.plan import PROTOCOL, Arm, Plan, Trial
+from harness.suite.plan import PROTOCOL, Arm, Plan, Trial, needed_replicates
 from harness.suite.settings import KIND_OF
 
 SMALLEST_MARGIN_POINTS = 0.1
@@ -71,18 +71,6 @@ def expand(
         ),
     )
     return plan.hashed()
-
-
-def needed_replicates(m: int, alpha: float) -> int:
-    """Return the fewest replicates at which m arms can be told from a baseline at all.
-
-    With n pairs the exact two-sided sign-flip test has no p below 2 / 2^n, and Holm's first step asks for
-    p <= alpha / m; so n >= log2(2 m / alpha) (PROTOCOL.md).
-    """
-    n = 1
-    while 2.0**n * alpha < 2 * m:
-        n += 1
-    return n
 
 
 def _chosen(suite: Suite, names: Sequence[str] | None) -> list[SuiteArm]:

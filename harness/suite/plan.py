@@ -203,3 +203,15 @@ def _to_json(value: Any) -> dict[str, Any]:
 def _known(cls: Any, value: Mapping[str, Any]) -> dict[str, Any]:
     """Return what of `value` the class knows: a later minor version may have added keys."""
     return {field.name: value[field.name] for field in dataclasses.fields(cls) if field.name in value}
+
+
+def needed_replicates(m: int, alpha: float) -> int:
+    """Return the fewest replicates at which m arms can be told from a baseline at all.
+
+    With n pairs the exact two-sided sign-flip test has no p below 2 / 2^n, and Holm's first step asks for
+    p <= alpha / m; so n >= log2(2 m / alpha) (PROTOCOL.md).
+    """
+    n = 1
+    while 2.0**n * alpha < 2 * m:
+        n += 1
+    return n

@@ -226,7 +226,6 @@ class ToyError(Metric):
     """Top-1 error, in points."""
 
     unit = "points"
-    higher_is_better = False
 
     def compute(self, logits: Tensor, target: Tensor) -> float:
         """Count."""

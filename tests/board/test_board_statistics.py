@@ -158,12 +158,6 @@ def test_equivalence_without_spread() -> None:
     assert statistics.equivalence_p([0.0], 0.1) is None
 
 
-@pytest.mark.parametrize(("family", "needed"), [(1, 6), (3, 7), (5, 8), (10, 9), (20, 10)])
-def test_needed_replicates_are_the_protocols(family: int, needed: int) -> None:
-    assert statistics.needed_replicates(family, 0.05) == needed
-    assert family * 2 / 2**needed <= 0.05 < family * 2 / 2 ** (needed - 1)
-
-
 def test_detectable_difference_is_found_in_four_of_five_runs() -> None:
     draw = random.Random(3)
     found = 0

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import SuiteError
-from harness.suite.expand import expand, needed_replicates
+from harness.suite.expand import expand
 from harness.suite.load import Suite, load
-from harness.suite.plan import Arm, Job, Plan, Trial
+from harness.suite.plan import Arm, Job, Plan, Trial, needed_replicates
 
 MORE = '[arms.mix]\naugmentations = ["...", "mixup"]\n[arms.sam]\ntricks = ["sam"]\n'
 Manifest = dict[str, Any]

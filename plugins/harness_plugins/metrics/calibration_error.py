@@ -29,7 +29,6 @@ class CalibrationError(Metric):
     """
 
     unit: ClassVar[str] = "points"
-    higher_is_better: ClassVar[bool] = False
 
     bins: Annotated[int, Ge(1)] = 15
 
