@@ -126,6 +126,7 @@ def _launch(ready: Ready, store: Store, settings: Settings) -> int:
         jobs=settings.jobs,
         device=settings.device,
         timeout_seconds=settings.timeout,
+        data_root=settings.data,
         plugins=tuple(ready.suite.plugins.values()),
         preload=tuple(sorted(set(_preloads(ready)))),
     )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
     from torch.nn import Module
+
+    from harness.contract.batch import Batch
 
 
 class Context(Protocol):
@@ -30,14 +32,22 @@ class Context(Protocol):
         ...
 
     @property
+    def epoch(self) -> int:
+        """The epoch of the step that is under way, from 0."""
+        ...
+
+    @property
     def progress(self) -> float:
         """Share of the budget done when this step started, from 0 up to but not 1."""
         ...
 
-    def draws(self, name: str, n: int) -> Callable[[Tensor], Tensor]:
+    def draws(
+        self, name: str, n: int, per: Literal["epoch", "trial"] = "epoch"
+    ) -> Callable[[Tensor], Tensor]:
         """Return a function from sample ids, int64 (B,), to uniform numbers in [0, 1), float32 (B, n).
 
-        A number depends on (suite seed, replicate, epoch, component, name, sample id) and on nothing else.
+        A number depends on (suite seed, replicate, epoch, component, name, sample id) and on nothing else; with
+        `per="trial"` not on the epoch either.
         """
         ...
 
@@ -46,6 +56,18 @@ class Context(Protocol):
 
         They depend on (suite seed, replicate, step, component, name): asked twice in a step, they are
         the same.
+        """
+        ...
+
+    def training_batches(self, count: int) -> Iterator[Batch]:
+        """Yield batches of training samples as they are before any augmentation, normalised, on the device.
+
+        For a first layer that is made from data, or statistics that are estimated anew: in `phase` and in
+        `eval_model`, where it is on the clock. The order is keyed by (suite seed, replicate) and is the same
+        at each call; after the last full batch it begins anew.
+
+        Args:
+            count: Batches, each of the recipe's batch size.
         """
         ...
 

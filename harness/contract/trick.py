@@ -39,11 +39,12 @@ class StepResult:
 
     Attributes:
         loss: The loss at the weights that the step started from, detached, on the device.
-        applied: False where the update was skipped (a loss scale that overflowed).
+        applied: False where the update was skipped (a loss scale that overflowed); a bool tensor () on the
+            device where only the device knows, so that nobody has to wait for it.
     """
 
     loss: Tensor
-    applied: bool = True
+    applied: bool | Tensor = True
 
 
 class Closure(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -56,8 +56,28 @@ def compile_run(job: Job, registry: Registry, data: TrialData, owners: Owners) -
         # the trick's own there, too, whoever comes before it.
         seed(label)
         return TrialContext(
-            data.num_classes, total_steps, steps_per_epoch, device, model, label, keys, draws, moment
+            data.num_classes,
+            total_steps,
+            steps_per_epoch,
+            device,
+            model,
+            label,
+            keys,
+            draws,
+            moment,
+            training_batches,
         )
+
+    def training_batches(count: int) -> Iterator[Batch]:
+        order = keys.generator("training batches").permutation(len(data.train))
+        rows = torch.from_numpy(order).to(device)
+        made = 0
+        while made < count:
+            for batch in data.train.batches(data.train.ids[rows], data.train.labels[rows], batch_size):
+                yield batch
+                made += 1
+                if made == count:
+                    return
 
     seed("initial weights")
     backbone = registry.build("backbone", recipe["backbone"])

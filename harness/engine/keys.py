@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -82,9 +82,11 @@ class Draws:
         self._rows: dict[str, tuple[int, int]] = {}
         self._tables: dict[str, Tensor] = {}
 
-    def per_sample(self, stream: str, n: int) -> Callable[[Tensor], Tensor]:
-        """Return a function from ids (B,) to uniform float32 (B, n)."""
-        name = f"sample/{stream}"
+    def per_sample(
+        self, stream: str, n: int, per: Literal["epoch", "trial"] = "epoch"
+    ) -> Callable[[Tensor], Tensor]:
+        """Return a function from ids (B,) to uniform float32 (B, n), anew each epoch or one for the trial."""
+        name = f"sample/{stream}" if per == "epoch" else f"trial/{stream}"
         self._ask(name, self._samples, n)
         tables = self._tables
         return lambda ids: tables[name].index_select(0, ids)
@@ -99,7 +101,10 @@ class Draws:
     def begin_epoch(self, epoch: int) -> None:
         """Make the tables of an epoch."""
         for name, shape in self._rows.items():
-            numbers = self._keys.generator(name, epoch).random(shape, dtype=np.float32)
+            of_trial = name.startswith("trial/")
+            if of_trial and name in self._tables:
+                continue
+            numbers = self._keys.generator(name, 0 if of_trial else epoch).random(shape, dtype=np.float32)
             self._tables[name] = torch.from_numpy(numbers).to(self._device, non_blocking=True)
 
     def _ask(self, name: str, rows: int, n: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -40,6 +40,7 @@ class TrialContext:
     _keys: Keys
     _draws: Draws
     _moment: Moment
+    _training_batches: Callable[[int], Iterator[Batch]]
 
     @property
     def step(self) -> int:
@@ -47,17 +48,28 @@ class TrialContext:
         return self._moment.step
 
     @property
+    def epoch(self) -> int:
+        """The epoch of the step that is under way."""
+        return self._moment.epoch
+
+    @property
     def progress(self) -> float:
         """Share of the budget done when this step started."""
         return self._moment.step / self.total_steps
 
-    def draws(self, name: str, n: int) -> Callable[[Tensor], Tensor]:
+    def draws(
+        self, name: str, n: int, per: Literal["epoch", "trial"] = "epoch"
+    ) -> Callable[[Tensor], Tensor]:
         """Return a function from sample ids to uniform numbers."""
-        return self._draws.per_sample(f"{self.label}/{name}", n)
+        return self._draws.per_sample(f"{self.label}/{name}", n, per)
 
     def step_draws(self, name: str, n: int) -> Callable[[], Tensor]:
         """Return a function that gives this step's uniform numbers."""
         return self._draws.per_step(f"{self.label}/{name}", n)
+
+    def training_batches(self, count: int) -> Iterator[Batch]:
+        """Yield batches of training samples as they are before any augmentation."""
+        return self._training_batches(count)
 
     def generator(self, name: str) -> torch.Generator:
         """Return a generator for what is added to the model."""

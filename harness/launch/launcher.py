@@ -229,6 +229,9 @@ class _Launch:
             folder=str(folder.resolve()),
             checkpoint_seconds=self._options.checkpoint_seconds,
             timing_seconds=float(self._plan.timing["seconds"]),
+            data_root=None if self._options.data_root is None else str(self._options.data_root.resolve()),
+            loader=self._plan.loader,
+            measure=self._plan.measure,
         )
 
     def _heading(self, **more: Any) -> Json:

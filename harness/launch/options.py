@@ -43,6 +43,7 @@ class Options:
         device: "auto", "cpu", "cuda" or "cuda:1".
         timeout_seconds: A trial without progress for so long is ended; 0 waits for ever.
         checkpoint_seconds: Least time between two checkpoints of a trial.
+        data_root: The data root, for data that is decoded while training.
         plugins: The suite's plugin files, where they are.
         warm: Modules that the process server imports before the first trial.
         preload: Libraries that components let it import besides.
@@ -54,6 +55,7 @@ class Options:
     device: str = "auto"
     timeout_seconds: float = 600.0
     checkpoint_seconds: float = 30.0
+    data_root: Path | None = None
     plugins: tuple[Path, ...] = ()
     warm: tuple[str, ...] = (
         "harness.launch.tie",

@@ -20,9 +20,9 @@ from harness.suite.settings import (
     ARM_KEYS,
     RECIPE_KEYS,
     TABLES,
+    TOP_TABLES,
     ArmSettings,
     SuiteSettings,
-    TimingSettings,
     identifier_problem,
 )
 from harness.suite.varies import differences, unknown_varies, varies_problems
@@ -59,7 +59,10 @@ class Suite:
         margin: Smallest difference that counts, in points; None for the larger of 0.1 and one test example.
         equal_margin: Margin of "equal", in points; None for `margin`.
         verdicts: False for an exploratory suite.
+        together: Replicates of an arm that may be trained at once in one process.
         timing: `{"rounds", "seconds"}`.
+        loader: `{"mode", "workers"}`.
+        measure: `{"target_top1", "gradient_norms", "latency"}`.
         arms: By name, in the order of the file.
         plugins: The plugin files, as the file writes them and where they are.
         registry: What is installed, and what the plugin files offer.
@@ -74,7 +77,10 @@ class Suite:
     margin: float | None
     equal_margin: float | None
     verdicts: bool
+    together: int
     timing: Mapping[str, Any]
+    loader: Mapping[str, Any]
+    measure: Mapping[str, Any]
     arms: Mapping[str, SuiteArm]
     plugins: Mapping[str, Path]
     registry: Registry
@@ -116,7 +122,9 @@ class _Loading:
     def suite(self, allow: str | None) -> Suite | None:
         scalars = {key: value for key, value in self.document.items() if key not in TABLES}
         values = self._checked(SuiteSettings, scalars, "", also=TABLES)
-        timing = self._checked(TimingSettings, self._table("timing"), "timing")
+        tables = {
+            name: self._checked(settings, self._table(name), name) for name, settings in TOP_TABLES.items()
+        }
         for key in ("name", "baseline"):
             self._identifier(self.document.get(key), key)
         plugins = self._plugins()
@@ -130,7 +138,8 @@ class _Loading:
         if self.problems or not values:
             return None
         values = {key: value for key, value in values.items() if key not in ("schema", "plugins")}
-        return Suite(**values, path=self.path, timing=timing, arms=arms, plugins=plugins, registry=registry)
+        values |= tables
+        return Suite(**values, path=self.path, arms=arms, plugins=plugins, registry=registry)
 
     def _say(self, path: str, message: str) -> None:
         self.problems.append(Problem(path, message))

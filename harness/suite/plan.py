@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.registry.digests import digest_json
@@ -14,6 +14,12 @@ SCHEMA = 1
 
 PROTOCOL = 1
 """Version of the rules under which a trial is run. Another number makes every trial new."""
+
+LOADER: Mapping[str, Any] = {"mode": "auto", "workers": 0}
+"""How samples reach the device, where a suite does not say."""
+
+MEASURE: Mapping[str, Any] = {"target_top1": None, "gradient_norms": False, "latency": True}
+"""What is measured on request, where a suite does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,9 @@ class Job:
         folder: The trial's own folder, for checkpoints.
         checkpoint_seconds: How long to train between checkpoints, at the least.
         timing_seconds: How long a timing's steady state lasts, at the least.
+        data_root: The data root, for data that is decoded while training; None where none is set.
+        loader: `{mode, workers}`: how samples reach the device. No bit of a result depends on it.
+        measure: `{target_top1, gradient_norms, latency}`: what is measured on request.
     """
 
     trial: str
@@ -111,6 +120,9 @@ class Job:
     folder: str
     checkpoint_seconds: float
     timing_seconds: float = 1.0
+    data_root: str | None = None
+    loader: Mapping[str, Any] = field(default_factory=lambda: dict(LOADER))
+    measure: Mapping[str, Any] = field(default_factory=lambda: dict(MEASURE))
 
     def to_json(self) -> dict[str, Any]:
         """Return the job as JSON."""
@@ -141,6 +153,9 @@ class Plan:
         manifests: The data manifests by their hash.
         trials: In the order in which they are to run: replicates are blocks, arms in random order within.
         plugins: The suite's plugin files: `{path, digest}`, the path as the suite writes it.
+        loader: As a job's.
+        measure: As a job's.
+        together: Replicates of an arm that may be trained at once in one process; 1 for each in its own.
         hash: Of everything above.
         schema: Major version of this format.
         protocol: Version of the rules.
@@ -160,6 +175,9 @@ class Plan:
     manifests: Mapping[str, Mapping[str, Any]]
     trials: tuple[Trial, ...]
     plugins: tuple[Mapping[str, str], ...]
+    loader: Mapping[str, Any] = field(default_factory=lambda: dict(LOADER))
+    measure: Mapping[str, Any] = field(default_factory=lambda: dict(MEASURE))
+    together: int = 1
     hash: str = ""
     schema: int = SCHEMA
     protocol: int = PROTOCOL

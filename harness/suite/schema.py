@@ -15,9 +15,9 @@ from harness.suite.settings import (
     KIND_OF,
     SHAPES,
     TABLE_CLASSES,
+    TOP_TABLES,
     BudgetSettings,
     SuiteSettings,
-    TimingSettings,
     ValueSettings,
 )
 
@@ -62,7 +62,7 @@ def suite_schema(registry: Registry) -> dict[str, Any]:
             "additionalProperties": {"$ref": "#/$defs/arm"},
             "minProperties": 1,
         },
-        "timing": json_schema(TimingSettings),
+        **{name: json_schema(settings) for name, settings in TOP_TABLES.items()},
     }
     top["required"] = [*top.get("required", []), "arms"]
     return {

@@ -49,7 +49,7 @@ has to say so in `varies`."""
 
 RECIPE_KEYS = tuple(SHAPES)
 ARM_KEYS = (*RECIPE_KEYS, "budget", "extends", "varies")
-TABLES = ("budget", "recipe", "arms", "timing")
+TABLES = ("budget", "recipe", "arms", "timing", "loader", "measure")
 """The tables of the file."""
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -76,6 +76,7 @@ class SuiteSettings:
     margin: Annotated[float, Interval(gt=0, le=100)] | None = None
     equal_margin: Annotated[float, Interval(gt=0, le=100)] | None = None
     verdicts: bool = True
+    together: Annotated[int, Interval(ge=1, le=256)] = 1
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,23 @@ class TimingSettings:
 
     rounds: Annotated[int, Interval(ge=0, le=1000)] = 3
     seconds: Annotated[float, Interval(gt=0, le=3600)] = 1.0
+
+
+@dataclass(frozen=True)
+class LoaderSettings:
+    """`[loader]`: how samples reach the device. No bit of a result depends on it; speed does, so all arms share it."""
+
+    mode: Literal["auto", "resident", "memory", "stream"] = "auto"
+    workers: Annotated[int, Interval(ge=0, le=256)] = 0
+
+
+@dataclass(frozen=True)
+class MeasureSettings:
+    """`[measure]`: what costs time or room, and is measured on request."""
+
+    target_top1: Annotated[float, Interval(gt=0, le=100)] | None = None
+    gradient_norms: bool = False
+    latency: bool = True
 
 
 @dataclass(frozen=True)
@@ -99,9 +117,9 @@ class BudgetSettings:
 class NumericsSettings:
     """`numerics`."""
 
-    precision: Literal["fp32", "tf32", "bf16"] = "fp32"
+    precision: Literal["fp32", "tf32", "bf16", "fp16", "pure-bf16", "pure-fp16"] = "fp32"
     channels_last: bool = False
-    compile: bool = False
+    compile: bool | Literal["reduce-overhead", "max-autotune"] = False
     threads: Annotated[int, Interval(ge=1, le=1024)] = 1
     deterministic: bool = False
 
@@ -127,6 +145,9 @@ class ArmSettings:
     extends: str | None = None
     varies: Annotated[tuple[str, ...], Len(1)] | None = None
 
+
+TOP_TABLES: dict[str, type] = {"timing": TimingSettings, "loader": LoaderSettings, "measure": MeasureSettings}
+"""The tables of the file that hold settings of the suite."""
 
 TABLE_CLASSES: dict[str, type] = {"numerics": NumericsSettings, "evaluation": EvaluationSettings}
 """The settings of a recipe that are tables."""
