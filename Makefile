@@ -8,7 +8,7 @@ UV := $(shell command -v uv 2>/dev/null)
 STAMP := $(VENV)/.installed-dev
 RUN_STAMP := $(VENV)/.installed
 
-.PHONY: help quickstart test slow lint format types imports check bench wheel clean
+.PHONY: help quickstart test slow lint format types imports check bench gpu gpu-wheels wheel clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -65,6 +65,16 @@ check: lint types imports test  ## all but the slow tier
 
 bench: $(STAMP)  ## benchmarks/gates, one at a time
 	$(BIN)/python -m pytest benchmarks/gates -q --benchmark-only --benchmark-json .benchmarks/latest.json
+
+gpu:  ## all that only a GPU can show, in under 8 minutes (OUT=folder, DATA=root; needs no .venv: PYTHON=python3)
+	$(PYTHON) benchmarks/gpu/run.py --out $(or $(OUT),gpu-results) $(if $(DATA),--data $(DATA))
+
+gpu-wheels: wheel  ## what a machine without a network lacks for `make gpu`, into .whl/
+	rm -rf .whl && mkdir .whl && cp dist/*.whl .whl/
+	$(PYTHON) -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: -d .whl \
+	  --python-version $(or $(GPU_PYTHON),3.12) --implementation cp $(foreach n,17 24 27 28,--platform manylinux_2_$(n)_x86_64) \
+	  --platform manylinux2014_x86_64 -c constraints.txt \
+	  annotated-types orjson platformdirs pydantic pydantic-core typing-inspection
 
 wheel: $(STAMP)  ## dist/*.whl
 	rm -rf dist

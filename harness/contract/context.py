@@ -27,6 +27,11 @@ class Context(Protocol):
     model: Module
 
     @property
+    def blocks(self) -> list[tuple[str, Module]]:
+        """(name, module) from stem to head, as the backbone names its parts."""
+        ...
+
+    @property
     def step(self) -> int:
         """The step that is under way, from 0."""
         ...

@@ -66,6 +66,7 @@ def compile_run(job: Job, registry: Registry, data: TrialData, owners: Owners) -
             draws,
             moment,
             training_batches,
+            backbone.blocks,
         )
 
     def training_batches(count: int) -> Iterator[Batch]:

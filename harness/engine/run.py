@@ -41,6 +41,12 @@ class TrialContext:
     _draws: Draws
     _moment: Moment
     _training_batches: Callable[[int], Iterator[Batch]]
+    _blocks: Callable[[Module], list[tuple[str, Module]]]
+
+    @property
+    def blocks(self) -> list[tuple[str, Module]]:
+        """The backbone's parts, from stem to head."""
+        return self._blocks(self.model)
 
     @property
     def step(self) -> int:

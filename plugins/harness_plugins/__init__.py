@@ -53,6 +53,12 @@ def harness_register(registry: RegistryView) -> None:
     )
     add(
         "augmentation",
+        "alternating-flip",
+        f"{_P}.augmentations.alternating_flip:AlternatingFlip",
+        summary="mirror left and right every other epoch, a coin for the first (Jordan 2024)",
+    )
+    add(
+        "augmentation",
         "padded-crop",
         f"{_P}.augmentations.padded_crop:PaddedCrop",
         summary="pad, then crop back at a random place",
@@ -98,6 +104,12 @@ def harness_register(registry: RegistryView) -> None:
     )
     add(
         "backbone",
+        "speedrun-cnn",
+        f"{_P}.backbones.speedrun_cnn:SpeedrunCnn",
+        summary="the eight-layer network of the CIFAR-10 speedruns (Jordan 2024)",
+    )
+    add(
+        "backbone",
         "timm:",
         f"{_P}.backbones.timm_model:TimmModel",
         summary="any model of timm by its name, adapted to small images",
@@ -121,6 +133,18 @@ def harness_register(registry: RegistryView) -> None:
     )
     add(
         "optimizer",
+        "decoupled-sgd",
+        f"{_P}.optimizers.decoupled_sgd:DecoupledSgd",
+        summary="Nesterov SGD with rate, momentum and decay set one by one (Page 2018)",
+    )
+    add(
+        "optimizer",
+        "muon",
+        f"{_P}.optimizers.muon:Muon",
+        summary="momentum made orthogonal, for matrices and filters (Jordan et al. 2024)",
+    )
+    add(
+        "optimizer",
         "timm:",
         f"{_P}.optimizers.timm_optimizer:TimmOptimizer",
         summary="any optimizer of timm by its name",
@@ -139,6 +163,18 @@ def harness_register(registry: RegistryView) -> None:
         "step",
         f"{_P}.schedules.step:Step",
         summary="the rate times gamma at every step_size of the budget",
+    )
+    add(
+        "schedule",
+        "linear",
+        f"{_P}.schedules.linear:Linear",
+        summary="a straight line from the base rate down",
+    )
+    add(
+        "schedule",
+        "triangular",
+        f"{_P}.schedules.triangular:Triangular",
+        summary="up in a straight line, then down in another (Smith 2018)",
     )
 
     add(
@@ -159,12 +195,54 @@ def harness_register(registry: RegistryView) -> None:
         f"{_P}.tricks.grad_accumulation:GradAccumulation",
         summary="the batch in parts: less memory, the same update",
     )
+    add(
+        "trick",
+        "grad-checkpointing",
+        f"{_P}.tricks.grad_checkpointing:GradCheckpointing",
+        summary="activations computed again in the backward pass, not kept (Chen et al. 2016)",
+    )
     add("trick", "ema", f"{_P}.tricks.ema:Ema", summary="judge an exponential moving average of the weights")
     add(
         "trick",
         "sam",
         f"{_P}.tricks.sam:Sam",
         summary="the gradient from the worst point nearby (Foret et al. 2021)",
+    )
+    add(
+        "trick",
+        "whitened-stem",
+        f"{_P}.tricks.whitened_stem:WhitenedStem",
+        summary="first convolution made from the data's patches, and frozen (Page 2018)",
+    )
+    add(
+        "trick",
+        "dirac-init",
+        f"{_P}.tricks.dirac_init:DiracInit",
+        summary="convolutions that start by passing their input on (Zagoruyko and Komodakis 2017)",
+    )
+    add(
+        "trick",
+        "freeze-norm-scale",
+        f"{_P}.tricks.freeze_norm_scale:FreezeNormScale",
+        summary="normalisation layers without a learned scale (Page 2018)",
+    )
+    add(
+        "trick",
+        "lookahead",
+        f"{_P}.tricks.lookahead:Lookahead",
+        summary="weights pulled back to slow ones, which are judged (Zhang et al. 2019)",
+    )
+    add(
+        "trick",
+        "sum-loss",
+        f"{_P}.tricks.sum_loss:SumLoss",
+        summary="the loss summed over the batch, for gradients in half precision",
+    )
+    add(
+        "trick",
+        "test-time-augmentation",
+        f"{_P}.tricks.test_time_augmentation:TestTimeAugmentation",
+        summary="logits averaged over mirrored and moved views (Krizhevsky et al. 2012)",
     )
 
     add(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.registry import FIRST_PARTY, discover
-from harness.testing.conformance import NonConformance, conform
+from harness.testing.conformance import BATCH_NORM, NonConformance, conform
 
 SETTINGS: list[tuple[str, str, dict]] = [
     ("augmentation", "horizontal-flip", {"probability": 0.5}),
@@ -19,6 +19,7 @@ SETTINGS: list[tuple[str, str, dict]] = [
     ("trick", "label-smoothing", {"smoothing": 0.1}),
     ("trick", "grad-clip", {"max_norm": 0.1}),
     ("trick", "grad-accumulation", {"micro_batches": 4}),
+    ("trick", "grad-checkpointing", {}),
     ("trick", "ema", {"decay": 0.9}),
     ("trick", "ema", {"decay": 0.9, "warmup": False}),
     ("trick", "sam", {"rho": 0.05}),
@@ -36,10 +37,15 @@ SETTINGS: list[tuple[str, str, dict]] = [
     ("metric", "balanced-accuracy", {}),
 ]
 
+BACKBONES: dict[str, dict] = {
+    # It acts on blocks, and the toy network has none.
+    "grad-checkpointing": {"name": "resnet-cifar", "params": {"depth": 8, "width": 4, "stem_stride": 1}},
+}
+
 
 @pytest.mark.parametrize(("kind", "name", "params"), SETTINGS, ids=lambda value: str(value))
 def test_a_component_conforms(kind: str, name: str, params: dict, tmp_path: Path) -> None:
-    made = conform(kind, name, params, tmp_path)
+    made = conform(kind, name, params, tmp_path, backbone=BACKBONES.get(name, BATCH_NORM))
     print(f"{kind} {name}: {len(made)} checks")
     assert len(made) >= 7
 
