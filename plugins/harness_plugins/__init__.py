@@ -46,6 +46,13 @@ def harness_register(registry: RegistryView) -> None:
     )
 
     add(
+        "sampler",
+        "balanced",
+        f"{_P}.samplers.balanced:Balanced",
+        summary="every class as often as every other",
+    )
+
+    add(
         "augmentation",
         "horizontal-flip",
         f"{_P}.augmentations.horizontal_flip:HorizontalFlip",
@@ -56,6 +63,30 @@ def harness_register(registry: RegistryView) -> None:
         "alternating-flip",
         f"{_P}.augmentations.alternating_flip:AlternatingFlip",
         summary="mirror left and right every other epoch, a coin for the first (Jordan 2024)",
+    )
+    add(
+        "augmentation",
+        "vertical-flip",
+        f"{_P}.augmentations.vertical_flip:VerticalFlip",
+        summary="mirror top and bottom, a draw per sample",
+    )
+    add(
+        "augmentation",
+        "rotation",
+        f"{_P}.augmentations.rotation:Rotation",
+        summary="rotate about the centre, zeros move in",
+    )
+    add(
+        "augmentation",
+        "affine",
+        f"{_P}.augmentations.affine:Affine",
+        summary="rotate, shift, scale and shear, zeros move in",
+    )
+    add(
+        "augmentation",
+        "resized-crop",
+        f"{_P}.augmentations.resized_crop:ResizedCrop",
+        summary="a part of the image, brought back to its size (Szegedy et al. 2015)",
     )
     add(
         "augmentation",
@@ -77,6 +108,12 @@ def harness_register(registry: RegistryView) -> None:
     )
     add(
         "augmentation",
+        "random-erasing",
+        f"{_P}.augmentations.random_erasing:RandomErasing",
+        summary="a rectangle set to zero (Zhong et al. 2020)",
+    )
+    add(
+        "augmentation",
         "mixup",
         f"{_P}.augmentations.mixup:Mixup",
         summary="convex combinations of pairs and their targets (Zhang et al. 2018)",
@@ -87,6 +124,14 @@ def harness_register(registry: RegistryView) -> None:
         "cutmix",
         f"{_P}.augmentations.cutmix:CutMix",
         summary="a box of another sample, targets by area (Yun et al. 2019)",
+        preload=("scipy.special",),
+    )
+
+    add(
+        "augmentation",
+        "ricap",
+        f"{_P}.augmentations.ricap:Ricap",
+        summary="four samples patched into one, targets by area (Takahashi et al. 2018)",
         preload=("scipy.special",),
     )
 
@@ -160,6 +205,18 @@ def harness_register(registry: RegistryView) -> None:
     )
     add(
         "schedule",
+        "multi-step",
+        f"{_P}.schedules.multi_step:MultiStep",
+        summary="the rate times gamma at given points of the budget",
+    )
+    add(
+        "schedule",
+        "one-cycle",
+        f"{_P}.schedules.one_cycle:OneCycle",
+        summary="up to the base rate and down again (Smith and Topin 2019)",
+    )
+    add(
+        "schedule",
         "step",
         f"{_P}.schedules.step:Step",
         summary="the rate times gamma at every step_size of the budget",
@@ -182,6 +239,12 @@ def harness_register(registry: RegistryView) -> None:
         "label-smoothing",
         f"{_P}.tricks.label_smoothing:LabelSmoothing",
         summary="a share of the target spread over all classes (Szegedy et al. 2016)",
+    )
+    add(
+        "trick",
+        "focal-loss",
+        f"{_P}.tricks.focal_loss:FocalLoss",
+        summary="easy samples weigh less (Lin et al. 2017)",
     )
     add(
         "trick",

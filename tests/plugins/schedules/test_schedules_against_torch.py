@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, StepLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR, OneCycleLR, StepLR
 
 from harness_plugins.schedules.constant import Constant
 from harness_plugins.schedules.cosine import Cosine
+from harness_plugins.schedules.multi_step import MultiStep
+from harness_plugins.schedules.one_cycle import OneCycle
 from harness_plugins.schedules.step import Step
 
 BASE = 0.4
 
 
-def torch_rates(make: type[LRScheduler], total: int, **settings: float) -> list[float]:
+def torch_rates(make: type[LRScheduler], total: int, **settings: Any) -> list[float]:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=BASE)
     scheduler = make(optimizer, **settings)
     rates = []
@@ -56,3 +60,20 @@ def test_the_default_step_drops_tenfold_at_each_third() -> None:
 
 def test_constant_is_one() -> None:
     assert {Constant().rate(share) for share in (0.0, 0.3, 0.999)} == {1.0}
+
+
+@pytest.mark.parametrize(("total", "milestones", "gamma"), [(50, [15, 30, 40], 0.2), (10, [3], 0.1)])
+def test_multi_step_gives_the_rates_of_torch(total: int, milestones: list[int], gamma: float) -> None:
+    schedule = MultiStep(milestones=tuple(m / total for m in milestones), gamma=gamma)
+    ours = [BASE * schedule.rate(step / total) for step in range(total)]
+    assert ours == pytest.approx(torch_rates(MultiStepLR, total, milestones=milestones, gamma=gamma))
+
+
+def test_one_cycle_gives_the_rates_of_torch() -> None:
+    total = 40
+    theirs = torch_rates(OneCycleLR, total, max_lr=BASE, total_steps=total, cycle_momentum=False)
+    # torch counts its steps to the last one, total - 1, and rises to pct_start * total - 1
+    rise = (0.3 * total - 1) / (total - 1)
+    ours = [BASE * OneCycle(rise=rise).rate(step / (total - 1)) for step in range(total)]
+    assert ours == pytest.approx(theirs, abs=1e-9)
+    assert max(theirs) == pytest.approx(BASE)
