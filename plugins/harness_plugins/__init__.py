@@ -33,6 +33,12 @@ def harness_register(registry: RegistryView) -> None:
     )
     add(
         "dataset",
+        "image-folder",
+        f"{_P}.datasets.image_folder:ImageFolder",
+        summary="image files in a folder for each class, any sizes",
+    )
+    add(
+        "dataset",
         "subset",
         f"{_P}.datasets.subset:Subset",
         summary="a class-balanced part of another dataset's training split",
@@ -136,6 +142,14 @@ def harness_register(registry: RegistryView) -> None:
     )
 
     add(
+        "augmentation",
+        "torchvision:",
+        f"{_P}.augmentations.torchvision_transform:TorchvisionTransform",
+        summary="any transform of torchvision by its name, sample by sample in the loader",
+        preload=("torchvision",),
+    )
+
+    add(
         "backbone",
         "simple-cnn",
         f"{_P}.backbones.simple_cnn:SimpleCnn",
@@ -187,6 +201,32 @@ def harness_register(registry: RegistryView) -> None:
         "muon",
         f"{_P}.optimizers.muon:Muon",
         summary="momentum made orthogonal, for matrices and filters (Jordan et al. 2024)",
+    )
+    add(
+        "optimizer",
+        "adabound",
+        f"{_P}.optimizers.adabound:AdaBound",
+        summary="Adam between bounds that close in on gradient descent (Luo et al. 2019)",
+    )
+    add(
+        "optimizer",
+        "lamb",
+        f"{_P}.optimizers.lamb:Lamb",
+        summary="Adam with a trust ratio for each layer (You et al. 2020)",
+        preload=("timm",),
+    )
+    add(
+        "optimizer",
+        "lion",
+        f"{_P}.optimizers.lion:Lion",
+        summary="the sign of an interpolated momentum (Chen et al. 2023)",
+        preload=("timm",),
+    )
+    add(
+        "optimizer",
+        "torch:",
+        f"{_P}.optimizers.torch_optimizer:TorchNamedOptimizer",
+        summary="any optimizer of torch.optim by its name",
     )
     add(
         "optimizer",
@@ -265,6 +305,18 @@ def harness_register(registry: RegistryView) -> None:
         summary="activations computed again in the backward pass, not kept (Chen et al. 2016)",
     )
     add("trick", "ema", f"{_P}.tricks.ema:Ema", summary="judge an exponential moving average of the weights")
+    add(
+        "trick",
+        "swa",
+        f"{_P}.tricks.swa:Swa",
+        summary="judge the mean of the weights along the last part of training (Izmailov et al. 2018)",
+    )
+    add(
+        "trick",
+        "freeze",
+        f"{_P}.tricks.freeze:Freeze",
+        summary="the first blocks of the backbone are not trained",
+    )
     add(
         "trick",
         "sam",

@@ -1,0 +1,68 @@
+"""The first blocks of the backbone are not trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from annotated_types import Ge, Interval
+
+from harness.contract import Context, Slots, Stage, Trick
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+
+@dataclass(frozen=True)
+class Freeze(Trick):
+    """Keep the parameters of the first blocks as they are, and train the rest.
+
+    Yosinski et al., "How transferable are features in deep neural networks?", 2014: the first layers of a trained
+    network are general. Either so many blocks, from the stem on and as the backbone names them, or a share of the
+    layers that hold parameters, counted from the input. Frozen parameters get no gradient, no step and no weight
+    decay; batch norm in them tracks on, as its statistics are no parameters.
+
+    When not to use it: on a network that starts from nothing: its first layers would stay noise.
+
+    Attributes:
+        blocks: Blocks from the stem on.
+        share: Share of the layers with parameters, in place of blocks.
+    """
+
+    stage: ClassVar[Stage] = Stage.OBJECTIVE
+    identity: ClassVar[Mapping[str, object] | None] = {"blocks": 0, "share": 0.0}
+    observable: ClassVar[str] = "parameters frozen, number"
+
+    blocks: Annotated[int, Ge(0)] = 0
+    share: Annotated[float, Interval(ge=0, lt=1)] = 0.0
+
+    def __post_init__(self) -> None:
+        if self.blocks and self.share:
+            raise ValueError("blocks and share are two ways to say how much is frozen: give one")
+
+    def model(self, model: Module, ctx: Context) -> Module:
+        """Return the model with its first parameters fixed.
+
+        Raises:
+            ValueError: Where there are not more blocks than are to be frozen.
+        """
+        named = ctx.blocks
+        if self.blocks and self.blocks >= len(named):
+            names = ", ".join(name for name, _ in named)
+            raise ValueError(f"blocks is {self.blocks}, and the backbone has {len(named)}: {names}")
+        frozen = [module for _, module in named[: self.blocks]]
+        if self.share:
+            layers = [module for module in model.modules() if list(module.parameters(recurse=False))]
+            frozen = layers[: round(self.share * len(layers))]
+        for module in frozen:
+            module.requires_grad_(False)
+        return model
+
+    def bind(self, ctx: Context) -> Slots:
+        """Return the observable alone."""
+
+        def observe() -> float:
+            return float(sum(p.numel() for p in ctx.model.parameters() if not p.requires_grad))
+
+        return Slots(observe=observe) if self.blocks or self.share else Slots()
