@@ -7,8 +7,10 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 STAMP := $(VENV)/.installed-dev
 RUN_STAMP := $(VENV)/.installed
+PEERS_VENV ?= .venv-peers
+PEERS_STAMP := $(PEERS_VENV)/.installed
 
-.PHONY: help quickstart test slow lint format types imports check bench gpu gpu-wheels wheel clean
+.PHONY: help quickstart test slow lint format types imports check bench peers gate gpu gpu-wheels wheel clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -66,6 +68,20 @@ check: lint types imports test  ## all but the slow tier
 bench: $(STAMP)  ## benchmarks/gates, one at a time
 	$(BIN)/python -m pytest benchmarks/gates -q --benchmark-only --benchmark-json .benchmarks/latest.json
 
+$(PEERS_STAMP): pyproject.toml constraints.txt benchmarks/peers/requirements.txt
+	@echo "Installing the peers into $(PEERS_VENV): about 6 GB, and it takes a minute or two."
+ifneq ($(UV),)
+	$(UV) venv --quiet --allow-existing $(PEERS_VENV)
+	$(UV) pip install --quiet --compile-bytecode --python $(PEERS_VENV)/bin/python -c constraints.txt -e . -r benchmarks/peers/requirements.txt
+else
+	$(PYTHON) -m venv $(PEERS_VENV)
+	$(PEERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . -r benchmarks/peers/requirements.txt
+endif
+	@touch $@
+
+peers: $(PEERS_STAMP)  ## the harness beside timm, Lightning, Accelerate and transformers, interleaved
+	$(PEERS_VENV)/bin/python benchmarks/peers/run.py
+
 gpu:  ## all that only a GPU can show, in under 8 minutes (OUT=folder, DATA=root; needs no .venv: PYTHON=python3)
 	$(PYTHON) benchmarks/gpu/run.py --out $(or $(OUT),gpu-results) $(if $(DATA),--data $(DATA))
 
@@ -76,10 +92,14 @@ gpu-wheels: wheel  ## what a machine without a network lacks for `make gpu`, int
 	  --platform manylinux2014_x86_64 -c constraints.txt \
 	  annotated-types orjson platformdirs pydantic pydantic-core typing-inspection
 
+BASE ?= HEAD
+gate: $(STAMP)  ## the working tree against BASE (HEAD): slower, larger? (docs/gates.md)
+	$(BIN)/harness gate benchmarks/suites/gate.toml --base $(BASE)
+
 wheel: $(STAMP)  ## dist/*.whl
 	rm -rf dist
 	$(BIN)/python -m build --wheel --outdir dist >/dev/null
 	@ls dist
 
 clean:  ## all that was made, but the results
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .benchmarks
+	rm -rf $(VENV) $(PEERS_VENV) dist build .mypy_cache .ruff_cache .pytest_cache .benchmarks

@@ -26,7 +26,7 @@ def signed_rank_p(differences: Sequence[float]) -> float:
     ranks = _doubled_ranks([abs(difference) for difference in given])
     observed = sum(rank for rank, difference in zip(ranks, given, strict=True) if difference > 0)
     counts = _signed_sums(tuple(sorted(ranks)))
-    return sum(counts[observed:]) / 2 ** len(given)
+    return sum(counts[observed:]) / (1 << len(given))
 
 
 def rank_sum_p(base: Sequence[float], candidate: Sequence[float]) -> float:

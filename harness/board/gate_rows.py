@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from harness.board import wording
@@ -18,10 +19,18 @@ MOST_UNPAIRED = 20
 """Stored samples a side that are compared as they are; more are put together, neighbours by their median: those of
 one process are not independent, and hundreds of them would make any difference significant."""
 
+PROMISING = 0.05
+"""Below this p-value a slowdown is likely enough to go on taking rounds, however noisy."""
+
 # Croux and Rousseeuw 1992: by what the MAD of so few normal samples falls short; beyond nine, n / (n - 0.8).
 _MAD_FACTORS = {2: 1.196, 3: 1.495, 4: 1.363, 5: 1.206, 6: 1.200, 7: 1.140, 8: 1.129, 9: 1.107}
 _MAD_TO_DEVIATION = 1.4826
-_MEDIAN_TO_MEAN = math.sqrt(math.pi / 2)  # standard error of a median of normal samples over that of their mean
+_MAD_ERROR = (
+    1.17  # relative standard error of a deviation from the MAD of n normal samples, times the root of n
+)
+_MEDIAN_TO_MEAN = math.sqrt(
+    math.pi / 2
+)  # standard error of a median of normal samples over that of their mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +154,13 @@ def find_growth(samples: Json, kind: str, rules: GateRules, *, paired: bool) -> 
         reason = f"{noise}, over {_percent(rules.noisy)}: nothing can be called fine"
     else:
         reason = f"{_percent(catch)} {more} is not ruled out (p = {ruled_out:.2g}); {noise}"
-    left = _rounds_left(len(base), rules) if paired and spread.sample <= rules.hopeless else 0
-    return found("open", f"{reason} over {len(base)} samples a side", left)
+    # More rounds make no sample less noisy: they are of use where the true noise may yet be low enough to call
+    # something fine, or where there may be a slowdown, for a clear one shows through any noise.
+    doubt = 2 * _MAD_ERROR / math.sqrt(len(base))
+    of_use = paired and (spread.sample <= rules.noisy * (1 + doubt) or p < PROMISING)
+    return found(
+        "open", f"{reason}; {len(base)} samples a side", _rounds_left(len(base), rules) if of_use else 0
+    )
 
 
 def _arranged(samples: Json, *, paired: bool) -> tuple[list[float], list[float]]:
@@ -158,7 +172,7 @@ def condense(values: Sequence[float]) -> list[float]:
     """Return at most `MOST_UNPAIRED` values: the medians of as many runs of neighbours, all about equally long."""
     groups = min(len(values), MOST_UNPAIRED)
     edges = [index * len(values) // groups for index in range(groups + 1)] if groups else [0]
-    return [median_of(values[start:end]) for start, end in zip(edges, edges[1:], strict=False)]
+    return [median_of(values[start:end]) for start, end in pairwise(edges)]
 
 
 def _too_few(
@@ -170,7 +184,7 @@ def _too_few(
     needed = max(rules.samples, needed_samples(rules.alpha, paired=paired))
     if fewest >= needed:
         return None
-    why = f"with fewer the exact test {'cannot reach' if paired else 'is not trusted at'} p < {rules.alpha:g}"
+    why = f"with fewer the exact test cannot reach p < {rules.alpha:g}" if paired else "the protocol's least"
     return f"{fewest} samples a side, and {needed} are needed: {why}"
 
 
@@ -201,7 +215,9 @@ def find_loss(samples: Json, margin: float, rules: GateRules) -> tuple[Finding, 
     rule out a loss of the margin (non-inferiority). No exact test: it could not fire below nine replicates.
     """
     for side in ("base", "candidate"):
-        bad = [f"{side} replicate {at} is {_shown(v)}" for at, v in enumerate(samples[side]) if not is_number(v)]
+        bad = [
+            f"{side} replicate {at} is {_shown(v)}" for at, v in enumerate(samples[side]) if not is_number(v)
+        ]
         if bad:
             return Finding("not measured", _listed(bad)), None
     base, candidate = samples["base"], samples["candidate"]
@@ -240,7 +256,8 @@ def _t_p(differences: Sequence[float], center: float, direction: int) -> float:
 
 
 def _change(ratio: float, more: str, less: str) -> str:
-    return f"{_percent(abs(ratio - 1))} {more if ratio >= 1 else less}"
+    text = _percent(abs(ratio - 1))
+    return "unchanged" if text == _percent(0.0) else f"{text} {more if ratio > 1 else less}"
 
 
 def _percent(share: float) -> str:

@@ -41,7 +41,6 @@ class GateRules:
         noise_factor: A slowdown also has to exceed this many A/A MADs (see `gate_rows.spread_of`).
         catch_factor: The gate is meant to catch this many thresholds (5 % of time); "fine" rules that out.
         noisy: Coefficient of variation of one sample above which nothing is called fine.
-        hopeless: The same, above which more rounds are not asked for.
         accuracy_margin_points: Loss of accuracy that matters, in points, where a measurement names none. The
             differences of runs whose rounding differs scatter by about half a point on small sets, so that ten
             replicates tell half a point and could not tell 0.2.
@@ -51,14 +50,13 @@ class GateRules:
 
     alpha: float = 0.002
     samples: int = 7
-    looks: tuple[int, ...] = (10, 14, 20, 28, 40)
+    looks: tuple[int, ...] = (10, 14, 20, 28, 40, 56, 80)
     time_threshold: float = 0.025
     memory_threshold: float = 0.03
     memory_bytes: int = 4 * 2**20
     noise_factor: float = 3.0
     catch_factor: float = 2.0
     noisy: float = 0.05
-    hopeless: float = 0.075
     accuracy_margin_points: float = 0.5
     accuracy_alpha: float = 0.05
     accuracy_replicates: int = 5

@@ -47,20 +47,22 @@ class AdaBound(Optimizer):
 
     def build(self, groups: list[dict[str, Any]]) -> TorchOptimizer:
         """Return the optimizer over torch's parameter groups."""
-        import torch
+        return _stepper(groups, self)
 
-        settings = self
 
-        class Stepper(torch.optim.Optimizer):
-            @torch.no_grad()
-            def step(self, closure: None = None) -> None:
-                del closure
+def _stepper(groups: list[dict[str, Any]], settings: AdaBound) -> TorchOptimizer:
+    import torch
+
+    class Stepper(torch.optim.Optimizer):
+        def step(self, closure: Any = None) -> Any:
+            del closure
+            with torch.no_grad():
                 for group in self.param_groups:
                     weights = [weight for weight in group["params"] if weight.grad is not None]
                     if weights:
                         _update(weights, self.state, group, settings)
 
-        return Stepper(groups, {"lr": self.lr, "base_lr": self.lr})
+    return Stepper(groups, {"lr": settings.lr, "base_lr": settings.lr})
 
 
 def _update(weights: list[Any], state: Any, group: dict[str, Any], settings: AdaBound) -> None:
@@ -70,7 +72,7 @@ def _update(weights: list[Any], state: Any, group: dict[str, Any], settings: Ada
         if not state[weight]:
             state[weight] |= {"step": 0, "mean": torch.zeros_like(weight), "square": torch.zeros_like(weight)}
         state[weight]["step"] += 1
-    gradients = [weight.grad for weight in weights]
+    gradients: Any = [weight.grad for weight in weights]
     if settings.weight_decay:
         gradients = torch._foreach_add(gradients, weights, alpha=settings.weight_decay)
     means = [state[weight]["mean"] for weight in weights]

@@ -49,7 +49,7 @@ class TorchNamedOptimizer(Optimizer):
         """
         import torch
 
-        kinds = {
+        kinds: dict[str, Any] = {
             name: kind
             for name, kind in vars(torch.optim).items()
             if isinstance(kind, type)

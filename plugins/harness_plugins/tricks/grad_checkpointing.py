@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from harness.contract import Context, Slots, Stage, Trick
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from torch.nn import Module
+
+COUNTER = "computed_again"
+"""Name of a segment's attribute: how often it was computed a second time."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +38,16 @@ class GradCheckpointing(Trick):
         for segment in _segments(block for _, block in ctx.blocks):
             # By its class, not by a function on the instance: a copy of the model (an average of weights)
             # then computes with its own weights.
-            segment.__class__ = _checkpointed(type(segment))
-            segment.computed_again = 0
+            kind: Any = type(segment)
+            segment.__class__ = _checkpointed(kind)
+            setattr(segment, COUNTER, 0)
         return model
 
     def bind(self, ctx: Context) -> Slots:
         """Return the observable alone."""
 
         def observe() -> float:
-            return float(sum(getattr(module, "computed_again", 0) for module in ctx.model.modules()))
+            return float(sum(getattr(module, COUNTER, 0) for module in ctx.model.modules()))
 
         return Slots(observe=observe)
 
@@ -62,12 +65,12 @@ def _segments(blocks: Iterable[Module]) -> Iterator[Module]:
 
 
 @cache
-def _checkpointed(kind: type[Module]) -> type[Module]:
+def _checkpointed(kind: Any) -> Any:
     """Return a kind of module whose forward is under a checkpoint while it trains."""
     import torch
     from torch.utils.checkpoint import checkpoint
 
-    def forward(self: Any, *args: Any, **kwargs: Any) -> Tensor:
+    def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
         inner = kind.forward.__get__(self)
         if not (self.training and torch.is_grad_enabled()):
             return inner(*args, **kwargs)
@@ -85,7 +88,7 @@ def _again(segment: Any) -> Iterator[None]:
     """Keep batch norm from tracking the same batch twice, and count."""
     from torch.nn.modules.batchnorm import _BatchNorm
 
-    segment.computed_again += 1
+    setattr(segment, COUNTER, getattr(segment, COUNTER) + 1)
     norms = [m for m in segment.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
