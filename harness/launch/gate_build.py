@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ _SOURCE_ROOTS = ("", "plugins", "src")
 _INSTALL_SECONDS = 3600
 
 
-class GateError(HarnessError):
+class GateRefused(HarnessError):
     """A gate that cannot be held: 2 where the command is wrong, 3 where there is nothing to compare."""
 
     def __init__(self, message: str, exit_code: int = 2) -> None:
@@ -79,7 +79,7 @@ def open_sides(
         progress: What shows a line where an environment has to be built.
 
     Raises:
-        GateError: No git, no repository, an unknown revision, no suite on one side, or no environment.
+        GateRefused: No git, no repository, an unknown revision, no suite on one side, or no environment.
     """
     checkout = _find_checkout()
     commits = {"base": _commit(checkout, base), "candidate": _commit(checkout, candidate or "HEAD")}
@@ -92,7 +92,7 @@ def open_sides(
             _copy_working_tree(checkout, trees["candidate"])
         else:
             _export(checkout, commits["candidate"], trees["candidate"])
-        suites = {name: _suite_of(suite, checkout, trees[name], name, labels[name]) for name in trees}
+        suites = _suites(suite, checkout, trees, labels)
         pythons = _environments(trees, progress)
         sides = [
             Side(name, labels[name], commits[name], trees[name], pythons[name], suites[name], checkout)
@@ -105,10 +105,10 @@ def open_sides(
 
 def _find_checkout() -> Path:
     if shutil.which("git") is None:
-        raise GateError("git is not on the PATH; a gate on two commits takes it")
+        raise GateRefused("git is not on the PATH; a gate on two commits takes it")
     done = _run(["git", "rev-parse", "--show-toplevel"], Path.cwd())
     if done.returncode != 0:
-        raise GateError(
+        raise GateRefused(
             f"{Path.cwd()}: not in a git repository; run the gate in a checkout, or compare two stored "
             "results: harness gate --results BASE CANDIDATE"
         )
@@ -117,12 +117,18 @@ def _find_checkout() -> Path:
 
 def _commit(checkout: Path, revision: str) -> str:
     # --end-of-options: a revision that begins with a hyphen is no option.
-    done = _run(["git", "rev-parse", "--verify", "--quiet", "--end-of-options", revision + "^{commit}"], checkout)
+    done = _run(
+        ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", revision + "^{commit}"], checkout
+    )
     if done.returncode == 0:
         return done.stdout.decode().strip()
     shallow = _run(["git", "rev-parse", "--is-shallow-repository"], checkout).stdout.strip() == b"true"
-    hint = "this clone is shallow: fetch more of it (actions/checkout: fetch-depth: 0)" if shallow else "see git log"
-    raise GateError(f'{checkout}: there is no commit "{revision}"; {hint}')
+    hint = (
+        "this clone is shallow: fetch more of it (actions/checkout: fetch-depth: 0)"
+        if shallow
+        else "see git log"
+    )
+    raise GateRefused(f'{checkout}: there is no commit "{revision}"; {hint}')
 
 
 def _export(checkout: Path, commit: str, tree: Path) -> None:
@@ -135,13 +141,17 @@ def _export(checkout: Path, commit: str, tree: Path) -> None:
     ):
         done = _run(command, checkout, index)
         if done.returncode != 0:
-            raise GateError(f"{checkout}: cannot export {commit}: {done.stderr.decode(errors='replace').strip()}")
+            raise GateRefused(
+                f"{checkout}: cannot export {commit}: {done.stderr.decode(errors='replace').strip()}"
+            )
 
 
 def _copy_working_tree(checkout: Path, tree: Path) -> None:
     done = _run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], checkout)
     if done.returncode != 0:
-        raise GateError(f"{checkout}: cannot list its files: {done.stderr.decode(errors='replace').strip()}")
+        raise GateRefused(
+            f"{checkout}: cannot list its files: {done.stderr.decode(errors='replace').strip()}"
+        )
     tree.mkdir()
     for name in filter(None, done.stdout.split(b"\0")):
         source, target = checkout / os.fsdecode(name), tree / os.fsdecode(name)
@@ -151,23 +161,27 @@ def _copy_working_tree(checkout: Path, tree: Path) -> None:
             shutil.copy2(source, target, follow_symlinks=False)
 
 
-def _suite_of(suite: Path, checkout: Path, tree: Path, name: str, label: str) -> Path:
+def _suites(
+    suite: Path, checkout: Path, trees: Mapping[str, Path], labels: Mapping[str, str]
+) -> dict[str, Path]:
+    """Return each side's own suite file; one outside of the repository serves both."""
     path = suite.resolve()
     if not path.is_relative_to(checkout):
         if not path.is_file():
-            raise GateError(f"{suite}: there is no such suite file")
-        return path
+            raise GateRefused(f"{suite}: there is no such suite file")
+        return dict.fromkeys(trees, path)
     inside = path.relative_to(checkout)
-    if (tree / inside).is_file():
-        return tree / inside
-    if name == "candidate" and not path.is_file():
-        raise GateError(f"{suite}: there is no such suite file")
-    ignored = "" if name == "base" or not path.is_file() else " (git ignores it)"
-    raise GateError(
-        f"{inside} is not in the {name} ({label}){ignored}: there is nothing to compare; a suite file outside "
-        "of the repository serves both sides",
-        exit_code=3,
-    )
+    found = {name: tree / inside for name, tree in trees.items()}
+    missing = [name for name, file in found.items() if not file.is_file()]
+    if len(missing) == len(found) and not path.is_file():
+        raise GateRefused(f"{suite}: there is no such suite file")
+    for name in missing:
+        raise GateRefused(
+            f"{inside} is not in the {name} ({labels[name]}): there is nothing to compare; a suite file outside of "
+            "the repository serves both sides",
+            exit_code=3,
+        )
+    return found
 
 
 def environment_digest(tree: Path) -> str:
@@ -177,7 +191,7 @@ def environment_digest(tree: Path) -> str:
     except OSError:
         document = {}
     except ValueError as error:
-        raise GateError(f"{tree / 'pyproject.toml'}: {error}") from error
+        raise GateRefused(f"{tree / 'pyproject.toml'}: {error}") from error
     project = document.get("project", {})
     names = ("name", "requires-python", "dependencies", "entry-points", "scripts", "dynamic")
     constraints = tree / "constraints.txt"
@@ -224,7 +238,9 @@ def _built_environment(tree: Path, digest: str, progress: Progress) -> Path:
         if done.returncode != 0:
             text = done.stderr.decode(errors="replace").strip()[-2000:]
             shutil.rmtree(folder, ignore_errors=True)
-            raise GateError(f"the environment of the {tree.name} cannot be built: {' '.join(command)}\n{text}", 3)
+            raise GateRefused(
+                f"the environment of the {tree.name} cannot be built: {' '.join(command)}\n{text}", 3
+            )
     complete.touch()
     return python
 
@@ -237,4 +253,4 @@ def _run(
             command, cwd=folder, env=environment, capture_output=True, timeout=seconds, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise GateError(f"{' '.join(command)}: no end after {seconds:.0f} s", exit_code=3) from error
+        raise GateRefused(f"{' '.join(command)}: no end after {seconds:.0f} s", exit_code=3) from error

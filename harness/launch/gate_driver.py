@@ -5,6 +5,10 @@ side only what has long been public: `suite.load`, `prepare`, `expand`, `Job`, `
 
 It reads one request (a line of JSON) from its standard input, and writes messages (lines of JSON) to its
 standard output, the last one of kind "answer" or "error". It ends with whoever holds its input open.
+
+Two samples of one round can share their time: with `turns` in the request, the process stops at each edge that
+`time_arm` reports (the end of the build, of the warm-up, and of each window of steady steps), says "waits", and
+goes on when a further line comes. So what a neighbour does to the machine for a second or two hits both sides.
 """
 
 from __future__ import annotations
@@ -22,6 +26,12 @@ from typing import Any
 Json = dict[str, Any]
 Tell = Callable[[Mapping[str, Any]], None]
 
+_SCHEDULER = Path("/proc/thread-self/schedstat")
+"""Of this thread: nanoseconds on a core, nanoseconds ready and waiting for one, time slices."""
+
+TURN_SECONDS = 0.05
+"""About as long as a neighbour keeps a core; so the two sides of a round meet the same of it."""
+
 
 def main() -> None:
     """Answer the request, and end."""
@@ -34,7 +44,9 @@ def main() -> None:
         messages.flush()
 
     request = json.loads(sys.stdin.readline())
-    threading.Thread(target=_end_with_asker, daemon=True).start()
+    turns = threading.Semaphore(0)
+    threading.Thread(target=_hear, args=(turns,), daemon=True).start()
+    request["take_turn"] = turns.acquire if request.get("turns") else None
     try:
         answer = {"open": _open, "time": _time, "trial": _trial}[request["kind"]](request, tell)
         tell({"kind": "answer", **answer, "stray": _stray_files(request)})
@@ -46,8 +58,10 @@ def main() -> None:
     os._exit(0)
 
 
-def _end_with_asker() -> None:
-    sys.stdin.read()
+def _hear(turns: threading.Semaphore) -> None:
+    """Count the turns that come in; end with whoever gave them."""
+    while sys.stdin.readline():
+        turns.release()
     os._exit(1)
 
 
@@ -64,16 +78,17 @@ def _open(request: Json, tell: Tell) -> Json:
     wanted = [name for name in request["arms"] or suite.arms if name in suite.arms]
     root = None if request["data"] is None else Path(request["data"])
     manifests, folders = {}, {}
-    for name, arm in suite.arms.items():
-        if arm.failure is None and (name in wanted or name == suite.baseline):
-            prepared = prepare(arm.recipe["dataset"], suite.registry, root, default_cache())
+    for name, resolved in suite.arms.items():
+        if resolved.failure is None and (name in wanted or name == suite.baseline):
+            prepared = prepare(resolved.recipe["dataset"], suite.registry, root, default_cache())
             manifests[name] = prepared.manifest
             folders[prepared.manifest["hash"]] = prepared.folder
     plan = expand(suite, manifests, arms=wanted, replicates=request["replicates"])
     arms = {}
     for arm in plan.arms:
         if arm.name in wanted:
-            jobs = [] if arm.failure else _jobs(plan, arm, folders[arm.data], suite.plugins.values(), request)
+            data = folders.get(arm.data or "")
+            jobs = [] if data is None else _jobs(plan, arm, data, suite.plugins.values(), request)
             arms[arm.name] = {"failure": arm.failure, "recipe": arm.recipe, "jobs": jobs}
     return {
         "harness": harness.__file__,
@@ -116,20 +131,80 @@ def _jobs(plan: Any, arm: Any, folder: Path, plugins: Any, request: Json) -> lis
 
 
 def _time(request: Json, tell: Tell) -> Json:
-    """Measure one arm's speed and memory once; with the processor time of the steady state."""
-    from harness.engine.timing import time_arm
+    """Measure one arm's speed and memory once; `turns` are the stretches of steady steps between two reports.
+
+    Each has its steps, its wall seconds, and of these the seconds in which the step was ready to run and
+    another process had the core: of a busy machine that is most of the noise, and no part of the code's time.
+    `evaluation_delay` is the share of the same in the evaluation.
+    """
+    from harness.engine import timing
     from harness.suite.plan import Job
 
-    edges: dict[str, float] = {}
+    turns: list[Json] = []
+    began = _Stretch()
 
     def report(message: Mapping[str, Any]) -> None:
-        if message.get("kind") == "phase":
-            edges[str(message["name"])] = time.process_time()
-        tell(message)
+        nonlocal began
+        phase = message.get("name")
+        if phase == "evaluate" or "step" in message:
+            # How many steps the last one took is known at the end alone.
+            turns.append({"until_step": message.get("step"), **began.end()})
+        # It has just begun to build: both sides may do that at a time.
+        if request["take_turn"] is None or phase == "build":
+            tell(message)
+        else:
+            tell({"kind": "waits"})
+            request["take_turn"]()
+        began = _Stretch()
 
-    timing = time_arm(Job.from_json(request["job"]), report=report)
-    steady = edges.get("evaluate", 0.0) - edges["steady"] if "steady" in edges else None
-    return {"timing": timing, "steady_cpu_seconds": steady}
+    if request["take_turn"] is not None:
+        _shorten_turns(timing)
+    measured = timing.time_arm(Job.from_json(request["job"]), report=report)
+    evaluation = began.end()
+    return {
+        "timing": measured,
+        "turns": _with_steps(turns, measured.get("steady_steps") or 0),
+        # The stretch holds a little more than what is timed: of a machine that busy, nothing can be told anyway.
+        "evaluation_delay": min(0.9, evaluation["delay_seconds"] / evaluation["seconds"]),
+    }
+
+
+class _Stretch:
+    """Wall seconds, and seconds of waiting for a core, from now on."""
+
+    def __init__(self) -> None:
+        self._delay = _delay_seconds()
+        self._began = time.perf_counter()
+
+    def end(self) -> dict[str, float]:
+        seconds = time.perf_counter() - self._began
+        return {"seconds": seconds, "delay_seconds": _delay_seconds() - self._delay}
+
+
+def _with_steps(turns: list[Json], total: int) -> list[Json]:
+    """Put the count of each turn's steps in place of the number of its last; without those that took none."""
+    counted, before = [], 0
+    for turn in turns:
+        until = turn.pop("until_step") or total
+        if until > before:
+            counted.append({"steps": until - before, **turn})
+        before = until
+    return counted
+
+
+def _shorten_turns(timing: Any) -> None:
+    """Have the side report after each window: the shorter the turns, the more alike what both sides meet."""
+    for name, seconds in (("REPORT_SECONDS", 0.0), ("WINDOW_SECONDS", TURN_SECONDS)):
+        if isinstance(getattr(timing, name, None), float):
+            setattr(timing, name, seconds)
+
+
+def _delay_seconds() -> float:
+    """Return for how long this thread has waited for a core so far; 0 where the system does not tell."""
+    try:
+        return int(_SCHEDULER.read_text().split()[1]) * 1e-9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def _trial(request: Json, tell: Tell) -> Json:
@@ -149,7 +224,8 @@ def _stray_files(request: Json) -> list[str]:
     """Return the loaded modules that are not this side's but the checkout's: the wrong code was measured."""
     checkout, tree = Path(request["checkout"]), Path(request["tree"])
     apart = [tree, Path(sys.prefix), Path(sys.base_prefix)]
-    files = [Path(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))]
+    named = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    files = [Path(file) for file in named if file]
     return sorted(
         str(file)
         for file in files

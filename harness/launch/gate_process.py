@@ -94,6 +94,30 @@ def ask(questions: Sequence[Question], *, width: int, timeout_seconds: float, he
     return [answers[number] for number in range(len(questions))]
 
 
+def ask_in_turns(questions: Sequence[Question], *, timeout_seconds: float, heard: Heard) -> list[Answer]:
+    """Ask all at a time, but let them work in turns; return the answers in their order.
+
+    They build side by side, and then each goes on alone until it waits at its next edge (see `gate_driver`):
+    first, second, second, first, and so on. A request has to ask for `turns`.
+    """
+    children: list[_Child] = []
+    try:
+        children += [_Child(question) for question in questions]
+        working = list(children)
+        for child in working:
+            child.wait_for_edge(timeout_seconds, heard)
+        while working:
+            for child in working:
+                if not child.is_over(timeout_seconds):
+                    child.give_turn()
+                    child.wait_for_edge(timeout_seconds, heard)
+            working = [child for child in reversed(working) if not child.is_over(timeout_seconds)]
+    finally:
+        for child in children:
+            child.end()
+    return [child.answer(timeout_seconds) for child in children]
+
+
 def _patience(live: Mapping[int, _Child], timeout_seconds: float) -> float | None:
     # Nothing wakes up in between: a core of the machine that is being measured would do it.
     if not timeout_seconds:
@@ -109,7 +133,7 @@ class _Child:
         self._question = question
         self._buffer = b""
         self._last: Json | None = None
-        self._is_closed = False
+        self._is_closed = self._waits = False
         self._began = self.heard_at = time.monotonic()
         question.log.parent.mkdir(parents=True, exist_ok=True)
         side = question.side
@@ -149,8 +173,26 @@ class _Child:
             message = _parsed(line)
             if message.get("kind") in ("answer", "error"):
                 self._last = message
+            elif message.get("kind") == "waits":
+                self._waits = True
             else:
                 heard(self._question.label, message)
+
+    def give_turn(self) -> None:
+        """Let it go on from the edge at which it waits."""
+        self._waits = False
+        self.heard_at = time.monotonic()
+        with suppress(BrokenPipeError):
+            self._input.write(b"\n")
+            self._input.flush()
+
+    def wait_for_edge(self, timeout_seconds: float, heard: Heard) -> None:
+        """Return when it waits for its turn, or is over."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.output, selectors.EVENT_READ)
+            while not self._waits and not self.is_over(timeout_seconds):
+                if selector.select(_patience({0: self}, timeout_seconds)):
+                    self.read(heard)
 
     def is_over(self, timeout_seconds: float) -> bool:
         """Return whether it has answered, has gone, or has been silent for too long."""

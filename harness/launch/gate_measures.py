@@ -1,0 +1,134 @@
+"""What a gate's samples are made of: which figures, of whose code, and what keeps two arms from comparing."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.launch.gate_build import GateRefused, Side
+
+Json = dict[str, Any]
+
+SPEED_KEYS = ("batch_size", "numerics")
+ACCURACY_KEYS = ("batch_size", "budget", "evaluation", "numerics")
+
+
+@dataclass(slots=True)
+class Series:
+    """The samples of one name: by side, and a second time once that was asked for."""
+
+    kind: str
+    base: list[float] = field(default_factory=list)
+    candidate: list[float] = field(default_factory=list)
+    again: dict[str, list[float]] | None = None
+
+    def add(self, base: float, candidate: float) -> None:
+        """Add a round to the series in progress."""
+        if self.again is None:
+            self.base.append(base)
+            self.candidate.append(candidate)
+        else:
+            self.again["base"].append(base)
+            self.again["candidate"].append(candidate)
+
+
+def arm_of(name: str) -> str:
+    """Return the arm that a measurement's name belongs to."""
+    return name.rpartition("/")[0]
+
+
+def kind_of(measure: str) -> str:
+    """Return "memory" or "time"."""
+    return "memory" if measure.endswith("_bytes") else "time"
+
+
+def measures_of(answer: Mapping[str, Any], device: str) -> Iterable[tuple[str, float]]:
+    """Give what is gated of a timing; what is absent gives nothing.
+
+    On a CPU a step's time is the mean over the faster half of the turns, without the time in which another process
+    had the core (waiting for data, for a lock or a disk stays in). Measured on two cores with a load of 9 to 11,
+    one pair of samples scatters by 2.3 % so; by 17 % with the median of the windows' wall time.
+    """
+    timing = answer["timing"]
+    windows, steps = timing["window_seconds"], timing["steady_steps"]
+    if device == "cpu" and answer["turns"]:
+        turns = sorted((turn["seconds"] - turn["delay_seconds"]) / turn["steps"] for turn in answer["turns"])
+        yield "step_seconds", statistics.fmean(turns[: (len(turns) + 1) // 2])
+    elif windows and steps:
+        yield "step_seconds", statistics.median(windows) * len(windows) / steps
+    if timing["evaluation_images_per_second"]:
+        share = answer["evaluation_delay"] if device == "cpu" else 0.0
+        yield "evaluation_seconds_per_image", (1 - share) / timing["evaluation_images_per_second"]
+    for name in ("resident", "allocated"):
+        if timing["peak_memory_bytes"][name] is not None:
+            yield f"peak_{name}_bytes", float(timing["peak_memory_bytes"][name])
+
+
+def trials_at_a_time(opened: Iterable[Json], device: str) -> int:
+    """Return how many trials run side by side, as nothing of them is timed: the cores over a trial's threads.
+
+    Args:
+        opened: What both sides answered when they were opened.
+        device: In torch's name; a device other than the CPU takes one.
+    """
+    if device != "cpu":
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    jobs = [arm["jobs"][0] for one in opened for arm in one["arms"].values() if arm["jobs"]]
+    return max(1, cores // max((int(job["recipe"]["numerics"]["threads"]) for job in jobs), default=1))
+
+
+def differences(base: Json, candidate: Json, keys: Sequence[str]) -> list[str]:
+    """Return in what, of what the protocol wants equal, two sides' jobs of one arm differ.
+
+    Of a table the keys that both know count: what a later version adds is its change, and is measured.
+
+    Args:
+        base: A job of the base's.
+        candidate: One of the candidate's.
+        keys: The keys of the recipe that count.
+    """
+    found = [key for key in keys if _differ(base["recipe"].get(key), candidate["recipe"].get(key))]
+    if _differ(base["manifest"].get("splits"), candidate["manifest"].get("splits")):
+        found.append("data")
+    return found
+
+
+def _differ(base: Any, candidate: Any) -> bool:
+    if isinstance(base, Mapping) and isinstance(candidate, Mapping):
+        return any(_differ(base[key], candidate[key]) for key in base.keys() & candidate.keys())
+    return bool(base != candidate)
+
+
+def check_code(side: Side, opened: Json) -> None:
+    """Refuse a side that ran another's code.
+
+    Raises:
+        GateRefused: With exit code 3: what it would measure is not what it says.
+    """
+    found = Path(opened["harness"]).resolve()
+    if (side.tree / "harness" / "__init__.py").is_file() and not found.is_relative_to(side.tree):
+        raise GateRefused(
+            f"the {side.name} imported harness from {found.parent}, not from its own tree: nothing was compared "
+            "(does an installed package put itself before PYTHONPATH?)",
+            exit_code=3,
+        )
+    check_stray(side, opened)
+
+
+def check_stray(side: Side, answer: Json) -> None:
+    """Refuse a side that loaded a module of the checkout's.
+
+    Raises:
+        GateRefused: With exit code 3.
+    """
+    if answer["stray"]:
+        raise GateRefused(
+            f"the {side.name} imported {answer['stray'][0]} from the checkout, not from its own tree: nothing was "
+            "compared (an editable install outside of the folders harness, plugins and src?)",
+            exit_code=3,
+        )
