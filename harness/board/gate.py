@@ -1,6 +1,7 @@
 """The gate: whether a candidate is slower, larger or less accurate than its base, from samples alone.
 
     Samples (JSON): schema, source "commits" | "results" | "pytest-benchmark", advisory,
+        suite (optional; what tells equal names apart in a history),
         base, candidate {label, commit, host},
         notes [] (optional; what has to be known of the whole),
         measurements [{name, kind "time" | "memory" | "accuracy", unit, base [], candidate [],
@@ -8,7 +9,9 @@
 
 Samples of commits are paired: the i-th of both sides was taken in one round, a fresh process each. Those of two
 stored files are not, have nobody to take them again, and are advisory. A side that is empty has no such benchmark:
-vanished from the candidate, or new in it. `differs` names what the protocol wants equal and is not.
+vanished from the candidate, or new in it. `differs` names what the protocol wants equal and is not. A host that
+differs keeps stored files apart; two commits ran on one machine, and a Python or a library that their environments
+differ in is a part of the change: noted, and measured.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.board.gate_hosts import differing
+from harness.board.gate_hosts import differing, is_software
 from harness.board.gate_rows import Finding, find_growth, find_loss, is_number
 from harness.board.gate_rules import EXIT_NOTHING, SCHEMA, VERDICTS, GateRules
 from harness.board.statistics import median_of
@@ -43,30 +46,30 @@ def judge(samples: Json, rules: GateRules | None = None) -> dict[str, Any]:
     """Judge every measurement and return the report, as JSON; equal input gives an equal report.
 
     Returns:
-        `schema, source, advisory, base, candidate, rules, notes, rows, vanished, new, verdict, exit_code`; a row holds
-        `name, kind, unit, verdict, reason, ratio, difference, threshold, p, base_median, candidate_median,
-        base_count, candidate_count, noise, sample_noise, confirmed, needs_again, rounds_wanted`, null where
-        absent. `noise` is the A/A MAD, `confirmed` whether the second measurement of a hit was one too.
+        `schema, source, suite, advisory, base, candidate, rules, notes, rows, vanished, new, verdict, exit_code`; a
+        row holds `name, kind, unit, verdict, reason, ratio, difference, threshold, p, base_median,
+        candidate_median, base_count, candidate_count, noise, sample_noise, confirmed, needs_again,
+        rounds_wanted`, null where absent. `noise` is the A/A MAD, `confirmed` whether the second measurement of a
+        hit was one too.
 
     Raises:
         GateError: Where the samples are not in this format.
     """
     rules = rules or GateRules()
     measurements = _checked(samples)
-    compared = [
-        measurement for measurement in measurements if measurement["base"] or not measurement["candidate"]
-    ]
-    hosts = _host_difference(samples)
+    compared = [measurement for measurement in measurements if not _is_new(measurement)]
+    hosts, noted = _host_difference(samples)
     rows = [_row(measurement, samples, hosts, rules) for measurement in compared]
     verdict = min((row["verdict"] for row in rows), key=list(VERDICTS).index, default="not measured")
     return {
         "schema": SCHEMA,
         "source": samples["source"],
+        "suite": samples.get("suite"),
         "advisory": bool(samples.get("advisory")) or samples["source"] != PAIRED,
         "base": dict(samples["base"]),
         "candidate": dict(samples["candidate"]),
         "rules": rules.to_json(),
-        "notes": [str(note) for note in samples.get("notes", ())],
+        "notes": [*map(str, samples.get("notes", ())), *noted],
         "rows": rows,
         "vanished": [row["name"] for row in rows if _vanished(row)],
         "new": [measurement["name"] for measurement in measurements if measurement not in compared],
@@ -112,15 +115,29 @@ def _checked(samples: Json) -> list[Json]:
             raise GateError(
                 f"{measurement['name']}: kind {measurement['kind']!r}, not one of {', '.join(KINDS)}"
             )
+        margin = measurement.get("margin")
+        if margin is not None and not (is_number(margin) and margin >= 0):
+            raise GateError(f"{measurement['name']}: margin {margin!r}; expected points, 0 or more")
     return measurements
 
 
-def _host_difference(samples: Json) -> list[str]:
-    """Return in what the sides' machines differ. Commits are measured side by side: unknown is no difference."""
+def _is_new(measurement: Json) -> bool:
+    """Return whether there is nothing to compare with; what failed is no news but a failure."""
+    return bool(measurement["candidate"]) and not measurement["base"] and not measurement.get("failures")
+
+
+def _host_difference(samples: Json) -> tuple[list[str], list[str]]:
+    """Return in what the sides' machines differ, and what has to be noted instead."""
     base, candidate = samples["base"].get("host"), samples["candidate"].get("host")
-    if base is None and candidate is None:
-        return [] if samples["source"] == PAIRED else ["host (not known)"]
-    return differing(base, candidate)
+    if samples["source"] != PAIRED:
+        return (
+            ["host (not known)"] if base is None and candidate is None else differing(base, candidate)
+        ), []
+    # One machine: what only one side's version can tell of it is no difference.
+    keys = differing(base, candidate, shared=True)
+    changed = [key for key in keys if is_software(key)]
+    note = f"the environments of the sides differ in {', '.join(changed)}: the ratios hold that as well"
+    return [key for key in keys if key not in changed], [note] if changed else []
 
 
 def _row(measurement: Json, samples: Json, hosts: Sequence[str], rules: GateRules) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ class History:
 
     Attributes:
         entries: In the order in which they were written.
-        damaged: Numbers of the lines, from 1, that are no entry.
+        damaged: Numbers of the lines, from 1, that are no entry, or one that has been before.
     """
 
     entries: list[dict[str, Any]]
@@ -75,6 +76,8 @@ def append(path: Path, report: Json, host: Json | None, at: str) -> bool:
         "label": report["candidate"].get("label"),
         "commit": report["candidate"].get("commit"),
         "base": report["base"].get("commit"),
+        "source": report["source"],
+        "suite": report["suite"],
         "advisory": report["advisory"],
         "values": values,
     }
@@ -99,10 +102,13 @@ def _read_bytes(path: Path) -> bytes:
 def read(path: Path) -> History:
     """Return a history; a file that is not there is an empty one, a damaged line is counted and left out.
 
+    So is one that is there twice, as where two copies of a file were joined.
+
     Raises:
         StoreError: Where the file cannot be read.
     """
     entries, damaged = [], []
+    seen: set[bytes] = set()
     for number, line in enumerate(_read_bytes(path).split(b"\n"), 1):
         if not line.strip():
             continue
@@ -110,12 +116,10 @@ def read(path: Path) -> History:
             entry = orjson.loads(line)
         except orjson.JSONDecodeError:
             entry = None
-        if (
-            isinstance(entry, dict)
-            and entry.get("schema") == SCHEMA
-            and isinstance(entry.get("values"), dict)
-        ):
+        whole = isinstance(entry, dict) and entry.get("schema") == SCHEMA
+        if whole and isinstance(entry.get("values"), dict) and line not in seen:
             entries.append(entry)
+            seen.add(line)
         else:
             damaged.append(number)
     return History(entries, damaged)
@@ -123,6 +127,9 @@ def read(path: Path) -> History:
 
 def summarize(history: History) -> dict[str, Any]:
     """Return every series with its steps, as JSON; equal histories give equal summaries.
+
+    A series is what one suite measured under one name in one way: the step of another suite's arm of that name, or
+    of a timing pass in place of a gate's rounds, is another figure and would look like a change.
 
     Returns:
         `entries, damaged, series`; a series holds `name, kind, unit, points [{at, label, commit, value, verdict}]`
@@ -133,13 +140,16 @@ def summarize(history: History) -> dict[str, Any]:
         for name, measured in entry["values"].items():
             if not isinstance(measured, dict) or not is_number(measured.get("value")):
                 continue
-            head = {"name": name, "kind": measured.get("kind"), "unit": measured.get("unit"), "points": []}
+            title = _title(entry, name)
+            if title not in series:
+                kept = {key: measured.get(key) for key in ("kind", "unit")}
+                series[title] = {"name": title, **kept, "points": deque(maxlen=RECENT)}
             point = {
                 **{key: entry.get(key) for key in ("at", "label", "commit")},
                 "value": float(measured["value"]),
                 "verdict": measured.get("verdict"),
             }
-            series.setdefault(name, head)["points"].append(point)
+            series[title]["points"].append(point)
     return {
         "entries": len(history.entries),
         "damaged": history.damaged,
@@ -147,8 +157,14 @@ def summarize(history: History) -> dict[str, Any]:
     }
 
 
+def _title(entry: Json, name: str) -> str:
+    suite, source = entry.get("suite"), entry.get("source")
+    title = name if suite is None else f"{suite}: {name}"
+    return title if source in (None, "commits") else f"{title} ({source})"
+
+
 def _with_steps(series: dict[str, Any]) -> dict[str, Any]:
-    points = series["points"][-RECENT:]
+    points = list(series["points"])
     values = [point["value"] for point in points]
     steps = detect_steps(values) if all(value > 0 for value in values) else []
     found = [
@@ -170,7 +186,9 @@ def render_history_text(summary: Json) -> str:
     """Return a history in plain text: its steps, and a line for each series."""
     lines = [f"gate history: {summary['entries']} reports on this kind of machine"]
     if summary["damaged"]:
-        lines.append(f"! damaged lines, left out: {', '.join(map(str, summary['damaged']))}")
+        lines.append(
+            f"! lines damaged, of another format or there twice, left out: {', '.join(map(str, summary['damaged']))}"
+        )
     for series in summary["series"]:
         lines.append(f"{series['name']}: {_course(series)}")
         lines += [f"  step: {describe_step(series, step)}" for step in series["steps"]]

@@ -14,14 +14,25 @@ _LIBRARIES = ("torch", "nvidia-")
 """Libraries whose version decides speed; that of the harness itself may be what is compared."""
 
 
-def differing(base: Json | None, candidate: Json | None) -> list[str]:
+def differing(base: Json | None, candidate: Json | None, *, shared: bool = False) -> list[str]:
     """Return the keys in which two host fingerprints differ, as far as they decide speed; sorted.
 
     A key that both lack is equal. The driver counts by its major version, memory by whole GiB: what the kernel
-    keeps for itself changes with every boot.
+    keeps for itself changes with every boot. Its release does not count: hosted runners change it every few weeks.
+
+    Args:
+        base: A fingerprint as `record.fingerprint.host` gives it, or None where it is not known.
+        candidate: The other.
+        shared: Compare the keys alone that both have.
     """
     one, other = _speed_keys(base), _speed_keys(candidate)
-    return sorted(key for key in {*one, *other} if one.get(key) != other.get(key))
+    keys = one.keys() & other.keys() if shared else one.keys() | other.keys()
+    return sorted(key for key in keys if one.get(key) != other.get(key))
+
+
+def is_software(key: str) -> bool:
+    """Return whether a key that `differing` names is of an environment, not of the machine."""
+    return key == "python" or key.startswith("libraries.")
 
 
 def host_key(host: Json | None) -> str:
@@ -37,7 +48,7 @@ def _speed_keys(host: Json | None) -> dict[str, Any]:
     keys = {key: accuracy[key] for key in _ACCURACY_KEYS if key in accuracy}
     libraries = _part(accuracy, "libraries")
     keys.update({f"libraries.{name}": libraries[name] for name in libraries if name.startswith(_LIBRARIES)})
-    keys.update({f"speed.{key}": _rounded(key, value) for key, value in speed.items()})
+    keys.update({f"speed.{key}": _rounded(key, value) for key, value in speed.items() if key != "kernel"})
     return keys
 
 

@@ -29,7 +29,8 @@ def render_text(report: Json) -> str:
         table = [["verdict", "measurement", *words.COLUMNS]]
         table += [[words.marked(row["verdict"]), row["name"], *words.cells(row)] for row in rows]
         lines += [*_aligned([[plain(cell) for cell in line] for line in table]), ""]
-        lines += [f"{row['name']}: {row['reason']}" for row in rows]
+        for names, (first, *more) in words.reasons(rows):
+            lines += [f"{', '.join(names)}: {first}", *(f"    {line}" for line in more)]
         lines += ["", words.method(report)]
     lines.append(words.conclusion(report))
     return "".join(f"{plain(line)}\n" for line in lines)
@@ -57,7 +58,9 @@ def render_markdown(report: Json) -> str:
     calm = [row for row in rows if row["verdict"] in _CALM]
     if loud:
         lines += [*_table(loud), ""]
-        lines += [f"- **{escape(row['name'])}**: {escape(row['reason'])}" for row in loud]
+        for names, reason in words.reasons(loud):
+            bold = ", ".join(f"**{escape(name)}**" for name in names)
+            lines.append(f"- {bold}: {'<br>'.join(map(escape, reason))}")
         lines.append("")
     if calm:
         lines += [f"<details><summary>{len(calm)} fine</summary>", "", *_table(calm), "", "</details>", ""]
@@ -113,7 +116,9 @@ def _case(report: Json, row: Json) -> Any:
     if kind == "skipped":
         children.append(tag(kind, message=f"too noisy: {row['reason']}"))
     elif kind is not None:
-        children.append(tag(kind, ", ".join(_facts(row)), message=row["reason"], type=row["verdict"]))
+        first, _, more = row["reason"].partition("\n")
+        told = ", ".join(_facts(row)) + (f"\n{more}" if more else "")
+        children.append(tag(kind, told, message=first, type=row["verdict"]))
     else:
         children.append(tag("system-out", f"{row['verdict']}: {row['reason']}; {', '.join(_facts(row))}"))
     return tag("testcase", *children, classname=f"gate.{report['source']}", name_=row["name"])

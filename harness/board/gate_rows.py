@@ -22,6 +22,9 @@ one process are not independent, and hundreds of them would make any difference 
 PROMISING = 0.05
 """Below this p-value a slowdown is likely enough to go on taking rounds, however noisy."""
 
+_LARGEST = 1e100
+"""Beyond this, and below its inverse, a number is no measurement: products and ratios of such leave the floats."""
+
 # Croux and Rousseeuw 1992: by what the MAD of so few normal samples falls short; beyond nine, n / (n - 0.8).
 _MAD_FACTORS = {2: 1.196, 3: 1.495, 4: 1.363, 5: 1.206, 6: 1.200, 7: 1.140, 8: 1.129, 9: 1.107}
 _MAD_TO_DEVIATION = 1.4826
@@ -101,18 +104,18 @@ def _mad(residuals: Sequence[float], medians: int) -> float:
 
 
 def unusable(samples: Json, side: str) -> str | None:
-    """Name the samples of a side of a timing or a memory that are no positive finite number, or return None."""
+    """Name the samples of a side of a timing or a memory that are no positive number, or return None."""
     bad = [
         f"{side} sample {index} is {_shown(value)}"
         for index, value in enumerate(samples[side], 1)
-        if not is_number(value) or value <= 0
+        if not is_number(value) or value < 1 / _LARGEST
     ]
     return _listed(bad) if bad else None
 
 
 def is_number(value: object) -> bool:
-    """Return whether a value is a finite number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    """Return whether a value is a finite number that something may have measured."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
 def find_growth(samples: Json, kind: str, rules: GateRules, *, paired: bool) -> Finding:
@@ -227,8 +230,9 @@ def find_loss(samples: Json, margin: float, rules: GateRules) -> tuple[Finding, 
     if len(base) < rules.accuracy_replicates:
         reason = f"{len(base)} paired replicates, and {rules.accuracy_replicates} are needed"
         return Finding("not measured", reason), None
-    differences = [new - old for old, new in zip(base, candidate, strict=True)]
-    mean, pairs = mean_of(differences), f"{len(differences)} paired replicates"
+    # Rounded: 70.1 - 69.6 is not 69.1 - 68.6, and a loss of just the margin would be either.
+    differences = [round(new - old, 12) for old, new in zip(base, candidate, strict=True)]
+    mean, pairs = round(mean_of(differences), 12), f"{len(differences)} paired replicates"
     change = f"{wording.signed(mean)} points over {pairs}"
     worse, better = _t_p(differences, 0.0, -1), _t_p(differences, 0.0, 1)
     kept = _t_p(differences, -margin, 1)
@@ -237,21 +241,21 @@ def find_loss(samples: Json, margin: float, rules: GateRules) -> tuple[Finding, 
         state, reason = "hit", f"{change}: beyond {limit}, one-sided t test p = {worse:.2g}"
     elif mean > margin and better < rules.alpha:
         state, reason = "better", f"{change}: beyond {limit}, one-sided t test p = {better:.2g}"
+    elif not any(differences):
+        state, reason = "fine", f"the same accuracy in all {pairs}"
     elif kept < rules.accuracy_alpha:
         state, reason = "fine", f"{change}: a loss of {limit} is ruled out, p = {kept:.2g}"
     else:
         state, reason = "open", f"{change}: a loss of {limit} is not ruled out, p = {kept:.2g}"
-    if not any(differences):
-        reason = f"the same accuracy in all {pairs}"
     return Finding(state, reason, None, margin, worse), mean
 
 
 def _t_p(differences: Sequence[float], center: float, direction: int) -> float:
     """Return the one-sided p-value that the mean lies beyond `center` in `direction`."""
-    deviation = deviation_of(differences) or 0.0
+    if min(differences) == max(differences):
+        return 0.0 if direction * (differences[0] - center) > 0 else 1.0
     distance = direction * (mean_of(differences) - center)
-    if deviation == 0.0:
-        return 0.0 if distance > 0 else 1.0
+    deviation = deviation_of(differences) or 0.0  # at least two that differ: never 0
     return student_t_tail(distance * math.sqrt(len(differences)) / deviation, len(differences) - 1)
 
 

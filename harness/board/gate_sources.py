@@ -14,6 +14,7 @@ from harness.board.gate_hosts import one_host
 from harness.board.gate_rules import SCHEMA
 from harness.board.select import FAILED_BY_ARM, ArmTrials, Record, number_at, select, value_at
 from harness.board.speed import MEMORY, rounds_of
+from harness.board.wording import plain
 from harness.errors import StoreError
 from harness.record.store import Reading, Store
 
@@ -68,6 +69,7 @@ def read_results(base: Path, candidate: Path) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "source": "results",
+        "suite": sides[1].plan.get("suite"),
         "advisory": True,
         "base": heads[0],
         "candidate": heads[1],
@@ -238,10 +240,10 @@ def read_pytest_benchmark(base: Path, candidate: Path) -> dict[str, Any]:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         # Not orjson: the file may hold NaN, which is to be named as such.
-        value = json.loads(path.read_text())
+        value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise GateError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise GateError(f"{path}: no JSON ({error}); expected what --benchmark-json wrote") from error
     if not isinstance(value, dict) or not isinstance(value.get("benchmarks"), list):
         raise GateError(f"{path}: no list `benchmarks`; expected what --benchmark-json wrote")
@@ -251,15 +253,21 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _benchmarks(file: Json, path: Path) -> dict[str, list[Any]]:
     """Return the samples of every benchmark by its name; of one that failed or kept none, a single absence."""
     found: dict[str, list[Any]] = {}
+
+    def add(name: str, data: Any) -> None:
+        if name in found:
+            raise GateError(f"{path}: measured under one name twice: {plain(name)}")
+        found[name] = data if isinstance(data, list) and data else [None]
+
     for benchmark in file["benchmarks"]:
         name = value_at(benchmark, "fullname") or value_at(benchmark, "name")
         if not isinstance(name, str):
             raise GateError(f"{path}: a benchmark without a name; expected what --benchmark-json wrote")
-        data = value_at(benchmark, "stats", "data")
-        found[name] = data if isinstance(data, list) and data else [None]
-        for key, value in (value_at(benchmark, "extra_info") or {}).items():
+        add(name, value_at(benchmark, "stats", "data"))
+        extra = value_at(benchmark, "extra_info")
+        for key, value in extra.items() if isinstance(extra, dict) else ():
             if isinstance(value, list) and key.endswith(("_seconds", "_bytes")):
-                found[f"{name}/{key}"] = value or [None]
+                add(f"{name}/{key}", value)
     if not found:
         raise NothingMeasured(f"{path}: nothing measured here; its list of benchmarks is empty")
     return found
@@ -280,9 +288,6 @@ def _machine(machine: Any) -> dict[str, Any]:
             "python": value_at(machine, "python_version"),
             "cpu": value_at(machine, "cpu", "brand_raw"),
         },
-        "speed": {
-            "cores": value_at(machine, "cpu", "count"),
-            "kernel": value_at(machine, "release"),
-        },
+        "speed": {"cores": value_at(machine, "cpu", "count")},
         "shown": {},
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.board import wording
@@ -32,13 +32,28 @@ def by_gravity(report: Json) -> list[Json]:
     return sorted(report["rows"], key=lambda row: (order.index(row["verdict"]), row["name"]))
 
 
+def reasons(rows: Sequence[Json]) -> Iterator[tuple[list[str], list[str]]]:
+    """Give names and the lines of their reason, in the order of `rows`; what failed of one cause comes as one.
+
+    An arm that fails does so under all of its names, and its log's end is long.
+    """
+    failed: dict[str, list[str]] = {}
+    for row in rows:
+        if row["verdict"] == "failed":
+            failed.setdefault(row["reason"], []).append(row["name"])
+    for row in rows:
+        names = failed.pop(row["reason"], None) if row["verdict"] == "failed" else [row["name"]]
+        if names:
+            yield names, row["reason"].split("\n")
+
+
 def heading(report: Json) -> str:
     """Return what was compared with what."""
     return f"candidate {_side(report['candidate'])} against base {_side(report['base'])}"
 
 
 def _side(side: Json) -> str:
-    commit, label = side.get("commit"), str(side.get("label"))
+    commit, label = str(side.get("commit") or ""), str(side.get("label"))
     return f"{label} ({commit[:10]})" if commit and not label.startswith(commit[:7]) else label
 
 

@@ -135,7 +135,6 @@ def _time(request: Json, tell: Tell) -> Json:
 
     Each has its steps, its wall seconds, and of these the seconds in which the step was ready to run and
     another process had the core: of a busy machine that is most of the noise, and no part of the code's time.
-    `evaluation_delay` is the share of the same in the evaluation.
     """
     from harness.engine import timing
     from harness.suite.plan import Job
@@ -160,13 +159,7 @@ def _time(request: Json, tell: Tell) -> Json:
     if request["take_turn"] is not None:
         _shorten_turns(timing)
     measured = timing.time_arm(Job.from_json(request["job"]), report=report)
-    evaluation = began.end()
-    return {
-        "timing": measured,
-        "turns": _with_steps(turns, measured.get("steady_steps") or 0),
-        # The stretch holds a little more than what is timed: of a machine that busy, nothing can be told anyway.
-        "evaluation_delay": min(0.9, evaluation["delay_seconds"] / evaluation["seconds"]),
-    }
+    return {"timing": measured, "turns": _with_steps(turns, measured.get("steady_steps") or 0)}
 
 
 class _Stretch:

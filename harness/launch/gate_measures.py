@@ -60,9 +60,6 @@ def measures_of(answer: Mapping[str, Any], device: str) -> Iterable[tuple[str, f
         yield "step_seconds", statistics.fmean(turns[: (len(turns) + 1) // 2])
     elif windows and steps:
         yield "step_seconds", statistics.median(windows) * len(windows) / steps
-    if timing["evaluation_images_per_second"]:
-        share = answer["evaluation_delay"] if device == "cpu" else 0.0
-        yield "evaluation_seconds_per_image", (1 - share) / timing["evaluation_images_per_second"]
     for name in ("resident", "allocated"):
         if timing["peak_memory_bytes"][name] is not None:
             yield f"peak_{name}_bytes", float(timing["peak_memory_bytes"][name])

@@ -41,6 +41,8 @@ def report(value: float | None, commit: str = "abcdef0123", name: str = "plain/s
         "candidate_median": value,
     }
     return {
+        "source": "commits",
+        "suite": "gate",
         "advisory": False,
         "base": {"label": "main", "commit": None},
         "candidate": {"label": "branch", "commit": commit},
@@ -99,13 +101,45 @@ def test_a_damaged_line_stays_and_is_counted(tmp_path: Path) -> None:
     assert history.damaged == [1, 2, 4]
     assert len(history.entries) == 2
     assert path.read_bytes().startswith(b"[]\n\xff\xfe\n" + whole + whole[:40] + b"\n")
-    assert "damaged lines, left out: 1, 2, 4" in render_history_text(summarize(history))
+    assert "left out: 1, 2, 4\n" in render_history_text(summarize(history))
+
+
+def test_a_line_that_is_there_twice_is_one_point(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    append(path, report(0.5), HOST, "2026-01-01T00:00:00Z")
+    append(path, report(0.5), HOST, "2026-01-02T00:00:00Z")
+    path.write_bytes(path.read_bytes() * 2)
+    history = read(path)
+    assert [entry["at"][:10] for entry in history.entries] == ["2026-01-01", "2026-01-02"]
+    assert history.damaged == [3, 4]
+
+
+def test_other_suites_and_ways_of_measuring_are_series_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    for index in range(24):
+        suite, value = ("gate", 0.5) if index < 12 else ("other", 0.9)
+        append(path, {**report(value), "suite": suite}, HOST, f"2026-01-{index + 1:02d}T00:00:00Z")
+    append(path, {**report(0.7), "source": "results"}, HOST, "2026-02-01T00:00:00Z")
+    series = summarize(read(path))["series"]
+    assert {one["name"]: len(one["points"]) for one in series} == {
+        "gate: plain/step_seconds": 12,
+        "gate: plain/step_seconds (results)": 1,
+        "other: plain/step_seconds": 12,
+    }
+    assert not any(one["steps"] for one in series)
+
+
+def test_the_last_two_hundred_points_are_kept() -> None:
+    (series,) = summarize(history_of([1.0 + index / 1000 for index in range(250)]))["series"]
+    assert [point["value"] for point in series["points"]] == [1.0 + index / 1000 for index in range(50, 250)]
 
 
 def test_another_kind_of_machine_has_another_file_and_a_renamed_one_has_not(tmp_path: Path) -> None:
     other = {**HOST, "accuracy": {"cpu": "B"}}
     renamed = {**HOST, "shown": {"host": "y"}}
+    updated = {**HOST, "speed": {"cores": 2, "kernel": "6.8.0-1021"}}
     assert history_path(tmp_path, other) != history_path(tmp_path, HOST) == history_path(tmp_path, renamed)
+    assert history_path(tmp_path, updated) == history_path(tmp_path, HOST)
 
 
 # --- steps

@@ -207,7 +207,9 @@ def test_nine_rounds_can_fire() -> None:
     assert verdict_of(measurement("a", noisy(1.0, 9), noisy(1.1, 9))) == "regression"
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 0.0, -1.0, None, "1.0", True])
+@pytest.mark.parametrize(
+    "value", [math.nan, math.inf, -math.inf, 0.0, -1.0, None, "1.0", True, 10**400, 1e308, 5e-324]
+)
 @pytest.mark.parametrize("side", ["base", "candidate"])
 def test_what_is_no_time_is_not_measured_and_named(value: Any, side: str) -> None:
     bad = measurement("a", noisy(1.0), noisy(1.0, seed=1))
@@ -278,6 +280,26 @@ def test_equal_accuracies_are_fine_and_a_constant_loss_is_not() -> None:
     assert verdict_of(measurement("t", base, [v + 1.0 for v in base], "accuracy")) == "improvement"
 
 
+def test_a_loss_of_just_the_margin_is_no_regression_and_not_ruled_out_however_it_rounds() -> None:
+    for loss, base in (
+        (0.2, [69.3, 85.4, 34.4, 38.1, 82.5, 62.6]),
+        (0.1, [31.8, 67.4, 94.8, 56.3, 44.9, 59.1]),
+    ):
+        lost = [round(value - loss, 1) for value in base]
+        assert len({new - old for old, new in zip(base, lost, strict=True)}) > 1
+        assert verdict_of(measurement("t", base, lost, "accuracy", margin=loss)) == "too noisy"
+
+
+def test_a_margin_of_zero_passes_what_is_the_same_and_nothing_worse() -> None:
+    base = [69.0, 70.0, 69.5, 70.5, 69.75]
+    assert verdict_of(measurement("t", base, list(base), "accuracy", margin=0.0)) == "fine"
+    worse = [value - 0.125 for value in base]
+    assert verdict_of(measurement("t", base, worse, "accuracy", margin=0.0)) == "regression"
+    for margin in (-0.5, math.nan, "1", True):
+        with pytest.raises(GateError, match=r"t: margin .*0 or more"):
+            judge(samples(measurement("t", base, list(base), "accuracy", margin=margin)))
+
+
 @pytest.mark.parametrize("broken", [[70.0] * 4, [70.0] * 6, [70.0] * 4 + [math.nan]])
 def test_accuracies_that_do_not_pair_are_not_measured(broken: list[float]) -> None:
     assert verdict_of(measurement("t", [70.0] * 5, broken, "accuracy")) == "not measured"
@@ -298,6 +320,14 @@ def test_what_has_vanished_is_listed_and_nothing_measured_and_what_is_new_is_lis
     assert exit_code(judge(samples(new))) == 3
     slow = measurement("slow", noisy(1.0), noisy(1.2))
     assert exit_code(judge(samples(slow, gone))) == 1
+
+
+def test_what_is_new_and_failed_is_a_failure() -> None:
+    good = measurement("kept", noisy(1.0), noisy(1.0, seed=1))
+    new = measurement("new", [], noisy(1.0), failures=["candidate round 3: oom"])
+    report = judge(samples(good, new))
+    assert report["new"] == []
+    assert exit_code(report) == 5
 
 
 def test_nothing_at_all_never_passes() -> None:
@@ -325,6 +355,21 @@ def test_the_drivers_minor_version_and_the_harness_itself_may_differ() -> None:
     assert exit_code(judge(samples(measurement("a", noisy(1.0), noisy(1.0, seed=1)), **sides))) == 0
     other["speed"]["driver"] = "590.1"
     assert exit_code(judge(samples(measurement("a", noisy(1.0), noisy(1.0, seed=1)), **sides))) == 3
+
+
+def test_an_environment_that_two_commits_differ_in_is_measured_and_noted() -> None:
+    other = copy.deepcopy(HOST)
+    other["accuracy"]["libraries"]["torch"] = "2.16.0"
+    other["accuracy"]["python"] = "3.12.1"  # the base's version tells no Python: no difference
+    sides = {"candidate": {"label": "c", "commit": None, "host": other}}
+    measured = measurement("a", noisy(1.0), noisy(1.0, seed=1))
+    report = judge(samples(measured, **sides))
+    assert exit_code(report) == 0
+    assert [note for note in report["notes"] if "differ in libraries.torch:" in note] == report["notes"] != []
+    assert exit_code(judge(samples(measured, source="results", **sides))) == 3
+    unknown = {"candidate": {"label": "c", "commit": None, "host": None}}
+    assert exit_code(judge(samples(measured, **unknown))) == 0
+    assert exit_code(judge(samples(measured, source="results", **unknown))) == 3
 
 
 def test_stored_files_of_unknown_hosts_are_not_comparable() -> None:

@@ -125,6 +125,28 @@ def test_a_report_of_nothing_is_an_error_in_junit() -> None:
     assert "nothing was compared" in render_markdown(report)
 
 
+def test_an_arm_that_failed_tells_its_log_once_and_by_lines() -> None:
+    whole = samples()
+    whole["measurements"] = [
+        {
+            **whole["measurements"][0],
+            "name": f"plain/{name}",
+            "failures": ["base: exited with code 1\nTraceback\nOh|no"],
+        }
+        for name in ("peak_resident_bytes", "step_seconds")
+    ]
+    report = judge(whole)
+    text = render_text(report)
+    names = "plain/peak_resident_bytes, plain/step_seconds"
+    assert f"\n{names}: base: exited with code 1\n    Traceback\n    Oh|no\n" in text
+    assert text.count("Traceback") == render_markdown(report).count("Traceback") == 1
+    assert "exited with code 1<br>Traceback<br>Oh\\|no\n" in render_markdown(report)
+    error = ElementTree.fromstring(render_junit(report)).find("testsuite/testcase/error")
+    assert error is not None
+    assert error.get("message") == "base: exited with code 1"
+    assert str(error.text).endswith("\nTraceback\nOh|no")
+
+
 def test_json_is_the_report() -> None:
     report = judge(samples())
     assert json.loads(render_json(report)) == report

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from harness.board.gate import GateError, NothingMeasured, exit_code, judge
+from harness.board.gate_render import render_text
 from harness.board.gate_sources import read_stored
 from harness.record.record import seal
 from harness.record.store import Store
@@ -221,6 +222,31 @@ def test_lists_of_seconds_and_bytes_in_extra_info_are_measurements(tmp_path: Pat
         "test_file.py::a/peak_bytes": "memory",
         "test_file.py::a/start_seconds": "time",
     }
+
+
+@pytest.mark.parametrize(
+    "extra_info", [[1.0], "text", None, {"x_seconds": "text", "y_seconds": [[1.0]] * 9, "z": [1.0]}]
+)
+def test_what_else_a_benchmark_file_holds_is_no_crash(extra_info: Any, tmp_path: Path) -> None:
+    path = benchmark_file(tmp_path / "a.json", {"a": [1.0 + 0.001 * index for index in range(9)]})
+    file = json.loads(path.read_text())
+    file["benchmarks"][0]["extra_info"] = extra_info
+    file["commit_info"], file["machine_info"]["cpu"] = {"id": 7}, "none"
+    path.write_text(json.dumps(file))
+    report = judge(read_stored(path, path))
+    assert "(7)" in render_text(report)
+    assert exit_code(report) == (3 if isinstance(extra_info, dict) else 0)
+
+
+def test_a_benchmark_that_is_there_twice_and_a_file_that_is_too_deep_are_refused(tmp_path: Path) -> None:
+    path = benchmark_file(tmp_path / "a.json", {"a": [1.0] * 9})
+    file = json.loads(path.read_text())
+    path.write_text(json.dumps({**file, "benchmarks": file["benchmarks"] * 2}))
+    with pytest.raises(GateError, match=r"twice: test_file\.py::a"):
+        read_stored(path, path)
+    path.write_text("[" * 100_000)
+    with pytest.raises(GateError, match="no JSON"):
+        read_stored(path, path)
 
 
 def test_a_file_without_benchmarks_has_measured_nothing(tmp_path: Path) -> None:

@@ -59,12 +59,8 @@ def test_a_round_is_one_sample_of_each_side_and_each_side_runs_its_own_code(benc
     made.warm_up()
     made.take(3)
     found = measurements(made)
-    assert set(found) == {
-        "plain/step_seconds",
-        "plain/evaluation_seconds_per_image",
-        "plain/peak_resident_bytes",
-    }
-    # On a CPU the steps' time comes from the turns, which the fake takes in no time; memory and evaluation are its own.
+    assert set(found) == {"plain/step_seconds", "plain/peak_resident_bytes"}
+    # On a CPU the steps' time comes from the turns, which the fake takes in no time; memory is its own.
     memory = found["plain/peak_resident_bytes"]
     assert len(memory["base"]) == len(memory["candidate"]) == 3
     assert statistics.median(memory["base"]) == pytest.approx(200 * 2**20, rel=1e-6)
@@ -95,19 +91,15 @@ def test_a_step_s_time_leaves_out_what_other_processes_took_and_the_slower_half(
     timing = {
         "window_seconds": [0.5, 0.7, 0.9],
         "steady_steps": 30,
-        "evaluation_images_per_second": 100.0,
         "peak_memory_bytes": {"resident": 5, "allocated": None},
     }
-    answer = {"timing": timing, "turns": turns, "evaluation_delay": 0.25}
+    answer = {"timing": timing, "turns": turns}
     assert dict(measures_of(answer, "cpu")) == {
         "step_seconds": pytest.approx((0.010 + 0.012) / 2),  # of 10, 12, 20 and 30 ms a step
-        "evaluation_seconds_per_image": pytest.approx(0.0075),
         "peak_resident_bytes": 5.0,
     }
     # A device works on while its host waits for a core.
-    on_device = dict(measures_of(answer, "cuda:0"))
-    assert on_device["step_seconds"] == pytest.approx(0.07)
-    assert on_device["evaluation_seconds_per_image"] == pytest.approx(0.01)
+    assert dict(measures_of(answer, "cuda:0"))["step_seconds"] == pytest.approx(0.07)
 
 
 def test_only_the_names_asked_for_grow_and_a_second_series_shares_no_sample(bench):
