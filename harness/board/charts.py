@@ -52,7 +52,7 @@ def forest(board: Json) -> Markup:
     caption = (
         f"Difference from {board['baseline']} in points of test accuracy; shaded: the margin of ±{margin:.2g}"
     )
-    return _figure(
+    return figure(
         width,
         bottom + 42,
         parts,
@@ -64,11 +64,13 @@ def forest(board: Json) -> Markup:
 def learning_curves(board: Json, name: str, label: str) -> Markup:
     """Draw a learning curve for each arm: the mean over replicates, with the range of the baseline's."""
     curves = {arm: board["curves"][arm] for arm in (row["arm"] for row in board["rows"])}
-    lines = {arm: _points(curve["epoch"], curve[name]["mean"]) for arm, curve in curves.items()}
+    lines = {arm: points_of(curve["epoch"], curve[name]["mean"]) for arm, curve in curves.items()}
     if not any(lines.values()):
         return EMPTY
     base = curves.get(board["baseline"])
-    lowest, highest = (_points(base["epoch"], base[name][bound]) if base else [] for bound in ("low", "high"))
+    lowest, highest = (
+        points_of(base["epoch"], base[name][bound]) if base else [] for bound in ("low", "high")
+    )
     every = [point for points in lines.values() for point in points]
     epochs, values = [x for x, _ in every], [y for _, y in every]
     x = Scale(min(epochs), max(epochs) if max(epochs) > min(epochs) else min(epochs) + 1, 52.0, WIDTH - 14)
@@ -76,15 +78,15 @@ def learning_curves(board: Json, name: str, label: str) -> Markup:
     parts = [*axis_x(x, 14.0, 268.0), *axis_y(y, 52.0, WIDTH - 14)]
     drawn = []
     if lowest:
-        drawn.append(tag("polygon", points=_path(x, y, [*lowest, *reversed(highest)]), class_="range"))
+        drawn.append(tag("polygon", points=path_of(x, y, [*lowest, *reversed(highest)]), class_="range"))
     numbers = series(board)
     for arm in sorted(lines, key=lambda arm: -numbers.get(arm, COLOURS)):
         style = f"line s{numbers[arm]}" if arm in numbers else "line other"
-        drawn.append(tag("polyline", tag("title", arm), points=_path(x, y, lines[arm]), class_=style))
+        drawn.append(tag("polyline", tag("title", arm), points=path_of(x, y, lines[arm]), class_=style))
     # An inner svg cuts off what leaves its frame, without an id that another chart could hold too.
     frame = tag("svg", *drawn, x=52, y=14, width=WIDTH - 66, height=254, viewBox=f"52 14 {WIDTH - 66:g} 254")
     caption = f"{label} by epoch, mean over replicates; shaded: range of {board['baseline']}"
-    return _figure(WIDTH, 310.0, [*parts, frame], caption, (300.0, 304.0, "epoch"))
+    return figure(WIDTH, 310.0, [*parts, frame], caption, (300.0, 304.0, "epoch"))
 
 
 def series(board: Json) -> dict[str, int]:
@@ -96,10 +98,10 @@ def series(board: Json) -> dict[str, int]:
 
 def legend(board: Json) -> Markup:
     """Return the key to the learning curves, which wraps on a narrow screen."""
-    items = [tag("li", _swatch(f"line s{number}"), tag("span", arm)) for arm, number in series(board).items()]
+    items = [tag("li", swatch(f"line s{number}"), tag("span", arm)) for arm, number in series(board).items()]
     if rest := len(board["rows"]) - len(items):
         items.append(
-            tag("li", _swatch("line other"), tag("span", f"{rest} other arm{'s' if rest > 1 else ''}"))
+            tag("li", swatch("line other"), tag("span", f"{rest} other arm{'s' if rest > 1 else ''}"))
         )
     return tag("ul", *items, class_="legend")
 
@@ -120,13 +122,13 @@ def scatter(board: Json) -> Markup:
     y = Scale(*_padded(min(bounds), max(bounds), bounds), 296.0, 14.0)
     parts = [*axis_x(x, 14.0, 308.0), *axis_y(y, 52.0, WIDE - 14)]
     front = _front([(row["images_per_second"], row["top1"]["mean"]) for row in rows])
-    parts.append(tag("polyline", points=_path(x, y, front), class_="front"))
+    parts.append(tag("polyline", points=path_of(x, y, front), class_="front"))
     order = sorted(rows, key=lambda row: -row["top1"]["mean"])
     taken: list[Point] = []
     parts += [_dot(row, x, y) for row in order]
     parts += [_dot_name(row, x, y, taken) for row in order]
     caption = "Test accuracy against training throughput; dashed: arms that no other beats in both"
-    return _figure(WIDE, 350.0, parts, caption, (560.0, 344.0, "images per second, training"))
+    return figure(WIDE, 350.0, parts, caption, (560.0, 344.0, "images per second, training"))
 
 
 def _dot(row: Json, x: Scale, y: Scale) -> Markup:
@@ -148,9 +150,10 @@ def _dot_name(row: Json, x: Scale, y: Scale, taken: list[Point]) -> Markup:
     return tag("g", tag("text", name, x=across + 10, y=_free(across, height, taken) + 4))
 
 
-def _figure(
+def figure(
     width: float, height: float, parts: list[Markup], caption: str, label_below: tuple[float, float, str]
 ) -> Markup:
+    """Return a drawing with its caption; `label_below` is the place and the text of the label of the x axis."""
     across, down, label = label_below
     drawing = [*parts, tag("text", label, x=across, y=down, class_="middle axis")]
     svg = tag(
@@ -208,7 +211,8 @@ def _end_of(values: Sequence[float], *, rising: bool) -> Point:
     return (ordered[cut], ordered[-1]) if rising else (ordered[0], ordered[-1 - cut])
 
 
-def _points(epochs: Sequence[float], values: Sequence[float | None]) -> list[Point]:
+def points_of(epochs: Sequence[float], values: Sequence[float | None]) -> list[Point]:
+    """Return the points of a curve that are known."""
     return [(float(epoch), value) for epoch, value in zip(epochs, values, strict=False) if value is not None]
 
 
@@ -230,7 +234,8 @@ def _free(across: float, height: float, taken: list[Point]) -> float:
     return height
 
 
-def _path(x: Scale, y: Scale, points: Sequence[Point]) -> str:
+def path_of(x: Scale, y: Scale, points: Sequence[Point]) -> str:
+    """Return points as SVG has them, in pixels; those outside the axes stay outside."""
     return _corners([(x.beyond(across), y.beyond(up)) for across, up in points])
 
 
@@ -238,7 +243,8 @@ def _corners(points: Sequence[Point]) -> str:
     return " ".join(f"{across:.1f},{down:.1f}" for across, down in points)
 
 
-def _swatch(style: str) -> Markup:
+def swatch(style: str) -> Markup:
+    """Return a short piece of a line, for a legend."""
     line = tag("line", x1=1, x2=27, y1=6, y2=6, class_=style)
     return tag("svg", line, viewBox="0 0 28 12", width=28, height=12, aria_hidden="true")
 

@@ -7,16 +7,23 @@ from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import Any
 
+from harness.board.measures import gradient_norms_of
 from harness.board.select import Record, value_at
 
 CURVES = ("train_loss", "validation_loss", "validation_top1", "learning_rate")
 
 
 def curves_of(records: Iterable[Record]) -> dict[str, Any]:
-    """Return `epoch` and, for each curve, `mean`, `low` and `high` lists; null where no replicate has a value."""
+    """Return `epoch` and, for each curve, `mean`, `low` and `high` lists; null where no replicate has a value.
+
+    Where gradient norms were asked for, `gradient_norms` holds their means by layer.
+    """
+    records = list(records)
     found = [curves for record in records if isinstance(curves := value_at(record, "curves"), dict)]
     epochs = max((curves.get("epoch") or [] for curves in found), key=len, default=[])
-    return {"epoch": list(epochs), **{name: _over_replicates(found, name) for name in CURVES}}
+    curves = {"epoch": list(epochs), **{name: _over_replicates(found, name) for name in CURVES}}
+    norms = gradient_norms_of(records)
+    return {**curves, "gradient_norms": norms} if norms else curves
 
 
 def _over_replicates(found: list[dict[str, Any]], name: str) -> dict[str, list[float | None]]:

@@ -33,11 +33,49 @@ _COLUMNS = (
 )
 
 
+_MEANINGS = {
+    "to target": "Training time to the target accuracy on the validation split, compiling included and evaluation "
+    "not: median over the replicates that reached it, from the accuracy trials",
+    "compute alone, images/s": "Training throughput of the same step on one batch that stays on the device",
+    "data wait": "Share of a step of the timing pass in which data was waited for",
+    "latency p50": "Inference on one image: the median call, median over timing rounds",
+    "latency p99": "Inference on one image: 99 of 100 calls are faster, median over timing rounds",
+    "energy, image": "What the GPU used for a training image, by NVML's counter",
+    "loader": "How samples reached the device",
+}
+"""What the headings of `wording.MEASURES` mean."""
+
+
 def table(board: Json) -> Markup:
     """Return the leaderboard as a table in the order of ranks."""
     head = [tag("th", label, scope="col", title=title, class_=key) for key, label, title in _COLUMNS]
     body = [tag("tr", *_cells(row), class_="baseline" if row["baseline"] else None) for row in board["rows"]]
     return tag("table", tag("thead", tag("tr", *head)), tag("tbody", join(body)), id="board")
+
+
+def measures_table(board: Json) -> Markup:
+    """Return a table of what only some suites measure, with the columns that hold anything; empty where none does."""
+    names = wording.measured(board)
+    if not names:
+        return EMPTY
+    head = [tag("th", name, scope="col", title=_MEANINGS[name]) for name in names]
+    body = [
+        tag(
+            "tr",
+            tag("th", tag("a", row["arm"], href=f"#{anchor(row)}"), scope="row", class_="arm"),
+            *(tag("td", wording.MEASURES[name](row)) for name in names),
+            class_="baseline" if row["baseline"] else None,
+        )
+        for row in board["rows"]
+    ]
+    first = tag("th", "arm", scope="col", class_="arm")
+    whole = tag("table", tag("thead", tag("tr", first, *head)), tag("tbody", join(body)))
+    note = next((row["time_to_target"]["top1"] for row in board["rows"] if row.get("time_to_target")), None)
+    told = EMPTY if note is None else tag("p", f"Target: {note:g} % on the validation split.", class_="note")
+    return (
+        tag("div", whole, class_="scroll", tabindex="0", role="region", aria_label="What the arms take")
+        + told
+    )
 
 
 def _cells(row: Json) -> list[Markup]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from harness.board import rows, speed
+from harness.board import measures, rows, speed
 from harness.board.curves import curves_of
 from harness.board.environment import accuracy_stamps, shared_of, speed_hosts
 from harness.board.select import ArmTrials, Record, number_at, select, value_at
@@ -69,6 +69,9 @@ def build(
         row |= speed.speed_of(rounds.get(arm, {}), rounds.get(name, {}))
         if noisy := speed.noisy_rounds(rounds.get(arm, {})):
             stamps[arm].append(f"noisy: {noisy} of {row['timing_rounds']} timing rounds")
+        row |= measures.timed(rounds.get(arm, {}))
+        row |= measures.trained(trials[arm], number_at(plan, "measure", "target_top1"))
+        stamps[arm] += measures.stamps_of(trials[arm], rounds.get(arm, {}))
         for column in ("training_flops", "train_seconds"):
             row[f"{column}_ratio"] = _ratio(row[column], board_rows.get(name, {}).get(column))
         row["stamps"] = stamps[arm]

@@ -12,7 +12,8 @@ import orjson
 from markupsafe import Markup
 
 from harness.board import charts, wording
-from harness.board.html_table import anchor, badge, table
+from harness.board.chart_norms import gradient_norms
+from harness.board.html_table import anchor, badge, measures_table, table
 from harness.board.markup import EMPTY, join, tag
 
 Json = Mapping[str, Any]
@@ -82,6 +83,8 @@ def _charts(board: Json) -> Markup:
         )
     if plot := charts.scatter(board):
         parts.append(_section("Accuracy and speed", plot, "speed"))
+    if measures := measures_table(board):
+        parts.append(_section("What the arms take", measures, "measures"))
     return join(parts)
 
 
@@ -95,6 +98,8 @@ def _arm(board: Json, row: Json) -> Markup:
     )
     pipeline, recipe = board["pipelines"].get(row["arm"]), row["recipe"]
     parts = [stamps, tag("dl", *_facts(row))]
+    if norms := gradient_norms(board["curves"].get(row["arm"]) or {}):
+        parts.append(tag("h4", "Gradient norms") + norms)
     if pipeline:
         parts.append(tag("h4", "Resolved pipeline") + tag("pre", _cut(pipeline), tabindex="0"))
     if recipe:

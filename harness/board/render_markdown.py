@@ -23,6 +23,8 @@ _COLUMNS = (
     "failed",
 )
 _ALIGN = ("--:", ":--", "--:", "--:", "--:", ":--", "--:", "--:", "--:", "--:", "--:")
+_EXTRAS = ("to target", "latency p50", "latency p99", "energy, image")
+"""Of what only some suites measure, what a pull request wants to see; the rest is in the other formats."""
 _SPECIAL = re.compile(r"([\\`*_\[\]|~])")
 
 
@@ -52,8 +54,10 @@ def markdown(board: Mapping[str, Any]) -> str:
         lines += [f"> **Note:** {escape(notice)}", ">"]
     if lines[-1] == ">":
         lines[-1] = ""
-    lines += [_table_row(_COLUMNS), _table_row(_ALIGN)]
-    lines += [_table_row(_cells(row)) for row in board["rows"]]
+    extras = [name for name in wording.measured(board) if name in _EXTRAS]
+    lines += [_table_row((*_COLUMNS[:-1], *extras, _COLUMNS[-1]))]
+    lines += [_table_row((*_ALIGN, *("--:" for _ in extras)))]
+    lines += [_table_row(_cells(row, extras)) for row in board["rows"]]
     lines += ["", escape(wording.method(board)), ""]
     lines += [
         f"- **{escape(row['arm'])}**: {_remarks(row)}"
@@ -63,7 +67,7 @@ def markdown(board: Mapping[str, Any]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+def _cells(row: Mapping[str, Any], extras: list[str]) -> tuple[str, ...]:
     verdict = wording.verdict(row)
     return (
         wording.rank(row),
@@ -76,6 +80,7 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
         wording.memory(row["peak_memory_bytes"]),
         wording.count(row["parameters"]),
         wording.times(row["training_flops_ratio"]),
+        *(wording.MEASURES[name](row) for name in extras),
         wording.failed(row),
     )
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from harness.board.select import FAILED_BY_ARM, ArmTrials, Record, number_at, value_at
+from harness.board.select import FAILED_BY_ARM, ArmTrials, Record, number_at, numbers_at, value_at
 from harness.board.statistics import Estimate, estimate, mean_of, median_of
 
 Json = dict[str, Any]
@@ -60,15 +60,15 @@ def row_of(arm: Json, trials: ArmTrials, chance: float, alpha: float) -> Json:
         ),
         "attempts": len(trials.attempts),
         "top1": shown(estimate(list(test_top1(trials, chance).values()), alpha)),
-        "nll": shown(estimate(_numbers(good, "results", "test", "nll"), alpha)),
+        "nll": shown(estimate(numbers_at(good, "results", "test", "nll"), alpha)),
         "metrics": {
-            name: shown(estimate(_numbers(good, "results", "test", "metrics", name), alpha))
+            name: shown(estimate(numbers_at(good, "results", "test", "metrics", name), alpha))
             for name in _names(good, "results", "test", "metrics")
         },
-        "validation_top1": _mean(_numbers(good, "results", "validation", "top1")),
-        "parameters": _middle(_numbers(good, "parameters")),
-        "training_flops": _middle(_numbers(good, "budget", "training_flops")),
-        "train_seconds": _mean(_numbers(good, "seconds", "train")),
+        "validation_top1": _mean(numbers_at(good, "results", "validation", "top1")),
+        "parameters": _middle(numbers_at(good, "parameters")),
+        "training_flops": _middle(numbers_at(good, "budget", "training_flops")),
+        "train_seconds": _mean(numbers_at(good, "seconds", "train")),
         "observables": _observables(good),
         "varies": list(arm.get("varies") or []),
         "recipe": arm.get("recipe"),
@@ -95,7 +95,10 @@ def stamps_of(arm: Json, row: Json, trials: ArmTrials, baseline: ArmTrials) -> l
         stamps.append("changed global state: " + "; ".join(changes))
     if trials.name != baseline.name:
         if is_no_op(trials, baseline):
-            stamps.append("no-op: weights and outputs equal the baseline's, bit for bit")
+            equal = "weights and outputs equal the baseline's, bit for bit"
+            acted = [name for name, value in row["observables"].items() if value["low"] > 0.0]
+            # What saves memory and recomputes (checkpointing) is to change no bit: its observable tells that it is on.
+            stamps.append(f"exact: {equal}, with {', '.join(acted)} at work" if acted else f"no-op: {equal}")
         if order_differs(arm, trials, baseline):
             stamps.append("not comparable: order")
     stamps += [
@@ -175,10 +178,6 @@ def _unfinished(trials: ArmTrials) -> dict[int, Record]:
     return {replicate: record for replicate, record in trials.attempts if replicate not in trials.counted}
 
 
-def _numbers(records: list[Record], *keys: str) -> list[float]:
-    return [value for record in records if (value := number_at(record, *keys)) is not None]
-
-
 def _names(records: list[Record], *keys: str) -> list[str]:
     return sorted({str(name) for record in records for name in value_at(record, *keys) or {}})
 
@@ -195,7 +194,7 @@ def _observables(good: list[Record]) -> Mapping[str, Json]:
     """Return each trick's observable over the replicates: what it is called, mean, lowest, highest."""
     found: dict[str, Json] = {}
     for trick in _names(good, "observables"):
-        values = _numbers(good, "observables", trick, "value")
+        values = numbers_at(good, "observables", trick, "value")
         if values:
             name = next((n for r in good if (n := value_at(r, "observables", trick, "name"))), "")
             found[trick] = {

@@ -48,6 +48,11 @@ def number_at(record: object, *keys: str) -> float | None:
     return None
 
 
+def numbers_at(records: Iterable[object], *keys: str) -> list[float]:
+    """Return the finite numbers under `keys` of those records that hold one."""
+    return [value for record in records if (value := number_at(record, *keys)) is not None]
+
+
 def is_good(record: Record) -> bool:
     """Return whether a record completed and holds a finite test accuracy."""
     return record.get("status") == "completed" and number_at(record, "results", "test", "top1") is not None

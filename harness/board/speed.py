@@ -6,10 +6,12 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from harness.board.select import Record, number_at
+from harness.board.select import Record, number_at, numbers_at
 from harness.board.statistics import mean_of, median_of
 
-MEMORY = ("allocated", "resident")
+MEMORY = ("allocated", "tree", "resident")
+"""What stands for an arm's peak memory, the first that its timings hold: on a GPU what was allocated there, else
+that of the process with its descendants, else, in records before there was that, of the process."""
 
 
 def rounds_of(timings: Iterable[Record]) -> dict[str, dict[int, Record]]:
@@ -48,7 +50,7 @@ def noisy_rounds(rounds: Mapping[int, Record]) -> int:
 
 
 def _middle(rounds: Mapping[int, Record], *keys: str) -> float | None:
-    values = [value for timing in rounds.values() if (value := number_at(timing, *keys)) is not None]
+    values = numbers_at(rounds.values(), *keys)
     return median_of(values) if values else None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 MARKS = {"better": "▲", "worse": "▼", "equal": "=", "not resolved": "○"}
@@ -91,6 +91,51 @@ def duration(seconds: float | None) -> str:
     if seconds < 120:
         return f"{seconds:.3g} s"
     return f"{seconds / 60:.3g} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"
+
+
+def to_target(row: Mapping[str, Any]) -> str:
+    """Return the time to the target, and how many replicates reached it where not all did: `12.3 s (7/10)`."""
+    if (told := row.get("time_to_target")) is None:
+        return ABSENT
+    few = told["reached"] < told["replicates"]
+    return duration(told["seconds"]) + (f" ({told['reached']}/{told['replicates']})" if few else "")
+
+
+def energy(row: Mapping[str, Any]) -> str:
+    """Return the joules of a training image, in the unit that suits them."""
+    if (joules := row.get("joules_per_image")) is None:
+        return ABSENT
+    return f"{joules * 1000:.3g} mJ" if joules < 0.1 else f"{joules:.3g} J"
+
+
+def loaders(row: Mapping[str, Any]) -> str:
+    """Return how samples reached the device, with counts of replicates where they differ."""
+    modes = row.get("loaders") or {}
+    return (
+        ", ".join(mode if len(modes) == 1 else f"{mode} ({count})" for mode, count in modes.items()) or ABSENT
+    )
+
+
+def share(value: float | None) -> str:
+    """Return a share in per cent: `0.7 %`."""
+    return ABSENT if value is None else f"{100 * value:.1f} %"
+
+
+MEASURES: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "to target": to_target,
+    "compute alone, images/s": lambda row: decimal(row.get("compute_images_per_second"), 0),
+    "data wait": lambda row: share(row.get("data_wait_share")),
+    "latency p50": lambda row: duration(row.get("latency_p50_seconds")),
+    "latency p99": lambda row: duration(row.get("latency_p99_seconds")),
+    "energy, image": energy,
+    "loader": loaders,
+}
+"""By heading, what only some suites measure, as it is written."""
+
+
+def measured(board: Mapping[str, Any]) -> list[str]:
+    """Return the headings of `MEASURES` under which some row of a board has a value."""
+    return [name for name, told in MEASURES.items() if any(told(row) != ABSENT for row in board["rows"])]
 
 
 def verdict(row: Mapping[str, Any]) -> str:

@@ -22,9 +22,11 @@ from harness.board.gate_render import render_json, render_junit, render_markdown
 from harness.board.gate_rules import EXIT_NOTHING, GateRules
 from harness.board.gate_sources import read_stored
 from harness.cli.output import complain, say
+from harness.errors import HarnessError
 from harness.launch.gate_build import GateRefused, open_sides
 from harness.launch.gate_measures import arm_of
-from harness.launch.gate_sample import Bench, Sampling
+from harness.launch.gate_open import Sampling
+from harness.launch.gate_sample import Bench
 from harness.launch.progress import Bars, Lines, duration
 from harness.record.files import make_folder, write_over
 
@@ -35,6 +37,9 @@ Json = dict[str, Any]
 
 INTERRUPTED = 130
 _STDOUT = Path("-")
+_RECENT_POINTS = 20
+"""A drift is named with each report until so many have come since; the history itself shows the older ones."""
+
 _FORMS = """give one of
   harness gate SUITE --base REVISION       two commits, measured side by side on this machine
   harness gate BASE CANDIDATE              two result folders, or two pytest-benchmark JSON files
@@ -62,6 +67,7 @@ class Settings:
 
 def gate(paths: Sequence[Path], settings: Settings) -> int:
     """Do what the paths ask for, and return the exit code."""
+    _check_outputs(settings, measures=bool(paths))
     if len(paths) == 1 and settings.base is not None:
         return gate_commits(paths[0], settings)
     if len(paths) == 2 and settings.base is None:
@@ -115,8 +121,10 @@ def measure(bench: Bench, rules: GateRules) -> None:
     bench.take(rules.looks[0])
     report = judge(bench.samples(), rules)
     due = rounds_wanted(report)
+    left: dict[str, int] = {}
     while due := {name: rounds for name, rounds in due.items() if arm_of(name) in bench.arms}:
-        bench.begin_again(needs_again(report))
+        # One that is between two of its looks may seem a hit by then; it is not asked.
+        bench.begin_again([name for name in needs_again(report) if not left.get(name)])
         rounds = min(due.values())
         bench.take(rounds, due)
         report = judge(bench.samples(), rules)
@@ -127,6 +135,8 @@ def measure(bench: Bench, rules: GateRules) -> None:
 
 def show_history(path: Path) -> int:
     """Show the histories in a folder, or one file, and draw each beside it."""
+    if path.is_file() and path.suffix != ".jsonl":
+        raise GateRefused(f"{path}: is no history; a gate writes them as FOLDER/<kind of machine>.jsonl")
     files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
     files = [file for file in files if file.is_file()]
     if not files:
@@ -136,7 +146,8 @@ def show_history(path: Path) -> int:
         summary = gate_history.summarize(gate_history.read(file))
         entries += summary["entries"]
         say(gate_history.render_history_text(summary))
-        say(f"{_draw(file, summary)}")
+        if picture := _draw(file, summary):
+            say(str(picture))
     return 0 if entries else EXIT_NOTHING
 
 
@@ -156,26 +167,60 @@ def _rules(settings: Settings) -> GateRules:
     return rules
 
 
+def _check_outputs(settings: Settings, *, measures: bool) -> None:
+    """Refuse before anything is measured what would lose a report afterwards.
+
+    Args:
+        settings: Where the reports go.
+        measures: Whether there will be one.
+
+    Raises:
+        GateRefused: Two reports go to one place, or one to what is no file; the history goes into a file.
+    """
+    taken: dict[Path, str] = {}
+    for option, path in _report_paths(settings).items():
+        place = path if path == _STDOUT else path.resolve()
+        if place in taken:
+            raise GateRefused(f"{taken[place]} and {option} both go to {path}: give each a file of its own")
+        taken[place] = option
+        if path != _STDOUT and path.exists() and not path.is_file():
+            raise GateRefused(f"{option} {path}: is no file; give one, or - for standard output")
+    if measures and settings.history is not None and settings.history.is_file():
+        raise GateRefused(f"--history {settings.history}: is a file; a report is entered into a folder")
+
+
+def _report_paths(settings: Settings) -> dict[str, Path]:
+    """Return where each report that was asked for goes, by its option."""
+    asked = {"--json": settings.json, "--junit": settings.junit, "--markdown": settings.markdown}
+    return {option: path for option, path in asked.items() if path is not None}
+
+
 def _conclude(report: Json, host: Any, settings: Settings) -> int:
-    """Show and write the report, enter it into the history, and return the exit code."""
-    asked = {
-        settings.json: render_json,
-        settings.junit: render_junit,
-        settings.markdown: render_markdown,
-    }
-    for path, render in asked.items():
-        if path == _STDOUT:
-            say(render(report).rstrip("\n"))
-        elif path is not None:
-            _write(path, render(report))
+    """Show and write the report, enter it into the history, and return the exit code.
+
+    The text comes first, and a place that cannot be written is warned of: by then hours may have been measured.
+    """
+    paths = _report_paths(settings)
     text = render_text(report).rstrip("\n")
-    if _STDOUT in asked:
+    if _STDOUT in paths.values():
         complain(text)
     else:
         say(text)
+    for option, path in paths.items():
+        rendered = _RENDERERS[option](report)
+        if path == _STDOUT:
+            say(rendered.rstrip("\n"))
+        else:
+            _write(path, rendered)
     if settings.history is not None:
-        _remember(report, host, settings.history)
+        try:
+            _remember(report, host, settings.history)
+        except HarnessError as error:
+            complain(f"warning: not entered into the history: {error}")
     return exit_code(report)
+
+
+_RENDERERS = {"--json": render_json, "--junit": render_junit, "--markdown": render_markdown}
 
 
 def _remember(report: Json, host: Any, folder: Path) -> None:
@@ -185,21 +230,34 @@ def _remember(report: Json, host: Any, folder: Path) -> None:
         complain(f"{path}: nothing was measured that could be entered")
         return
     summary = gate_history.summarize(gate_history.read(path))
+    older = 0
     for series in summary["series"]:
+        # What this report had no part in was named with the reports that had.
+        if series["points"][-1]["at"] != at:
+            continue
         for step in series["steps"]:
-            complain(f"drift: {series['name']}: {gate_history.describe_step(series, step)}")
-    complain(f"history: {summary['entries']} reports, {_draw(path, summary)}")
+            if len(series["points"]) - step["index"] <= _RECENT_POINTS:
+                complain(f"drift: {series['name']}: {gate_history.describe_step(series, step)}")
+            else:
+                older += 1
+    more = f", older drifts: {older} (harness gate --history {folder})" if older else ""
+    complain(f"history: {summary['entries']} reports{more}, {_draw(path, summary) or path}")
 
 
-def _draw(path: Path, summary: Json) -> Path:
+def _draw(path: Path, summary: Json) -> Path | None:
     picture = path.with_suffix(".svg")
-    _write(picture, render_history_svg(summary))
-    return picture
+    return picture if _write(picture, render_history_svg(summary)) else None
 
 
-def _write(path: Path, text: str) -> None:
-    make_folder(path.parent)
-    write_over(path, text.encode())
+def _write(path: Path, text: str) -> bool:
+    """Write a file; where that cannot be, warn and return False."""
+    try:
+        make_folder(path.parent)
+        write_over(path, text.encode())
+    except HarnessError as error:
+        complain(f"warning: not written: {error}")
+        return False
+    return True
 
 
 @contextmanager

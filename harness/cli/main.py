@@ -10,6 +10,25 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.gate_command import gate_command
+from harness.cli.options import (
+    AlsoFile,
+    Arms,
+    AsJson,
+    Data,
+    Device,
+    Folder,
+    Jobs,
+    JobsPerDevice,
+    KeepGoing,
+    Kind,
+    Name,
+    PluginFile,
+    Replicates,
+    Results,
+    SuitePath,
+    Timeout,
+)
 from harness.errors import HarnessError
 
 app = typer.Typer(
@@ -20,67 +39,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-
-_DATA_HELP = "Folder with the data sets; HARNESS_DATA where it is not given."
-SuitePath = Annotated[
-    Path, typer.Argument(metavar="SUITE", help="The suite file (TOML).", show_default=False)
-]
-Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Where results/<suite> is kept.")]
-Data = Annotated[
-    Path | None,
-    typer.Option("--data", metavar="DIR", envvar="HARNESS_DATA", show_envvar=False, help=_DATA_HELP),
-]
-Arms = Annotated[str | None, typer.Option("--arms", metavar="A,B", help="Only these arms, and the baseline.")]
-Replicates = Annotated[
-    int | None, typer.Option("--replicates", metavar="N", min=1, help="So many, in place of the suite's.")
-]
-Jobs = Annotated[
-    int,
-    typer.Option("--jobs", metavar="N", min=0, help="Trials at a time; 0: as many as cores, or GPUs."),
-]
-JobsPerDevice = Annotated[
-    int | None,
-    typer.Option(
-        "--jobs-per-device",
-        metavar="N",
-        min=0,
-        show_default=False,
-        help="Trials at a time on one GPU (1); 0: as many as fit, by the memory of the first one.",
-    ),
-]
-Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:1.")]
-KeepGoing = Annotated[
-    bool, typer.Option("--keep-going", help="An arm that cannot be resolved becomes a failed row.")
-]
-Timeout = Annotated[
-    float, typer.Option("--timeout", metavar="SECONDS", min=0, help="End a trial without progress; 0: never.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
-Kind = Annotated[
-    str | None,
-    typer.Argument(metavar="[KIND]", help="trick, augmentation, optimizer, …", show_default=False),
-]
-Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="A component, as a suite names it.", show_default=False)
-]
-PluginFile = Annotated[Path, typer.Argument(metavar="FILE", help="A plugin file.", show_default=False)]
-AlsoFile = Annotated[
-    Path | None, typer.Option("--file", metavar="FILE", help="A plugin file to look into as well.")
-]
-Folder = Annotated[
-    Path | None,
-    typer.Argument(metavar="[RESULTS/SUITE]", help="A suite's results.", show_default=False),
-]
-
-GatePaths = Annotated[
-    list[Path] | None,
-    typer.Argument(
-        metavar="SUITE | BASE CANDIDATE", help="A suite file, or two stored results.", show_default=False
-    ),
-]
-ReportFile = Annotated[
-    Path | None, typer.Option("--json", metavar="FILE", help="The report as JSON; - is standard output.")
-]
 
 
 def _version(wanted: bool) -> None:
@@ -244,76 +202,7 @@ def _leaderboard(folder: Folder = None, as_json: AsJson = False) -> None:
     raise typer.Exit(boards.rebuild(folder, as_json))
 
 
-@app.command("gate")
-def _gate(
-    paths: GatePaths = None,
-    base: Annotated[
-        str | None,
-        typer.Option("--base", metavar="REVISION", help="The commit to compare with: main, HEAD~1, …"),
-    ] = None,
-    candidate: Annotated[
-        str | None,
-        typer.Option("--candidate", metavar="REVISION", help="The commit to judge; else the working tree."),
-    ] = None,
-    arms: Annotated[
-        str | None, typer.Option("--arms", metavar="A,B", help="Only these arms; else all of the suite's.")
-    ] = None,
-    rounds: Annotated[
-        int | None,
-        typer.Option(
-            "--rounds", metavar="N", help="So many and no more; else 10, and up to 40 where noise asks."
-        ),
-    ] = None,
-    accuracy: Annotated[
-        int,
-        typer.Option(
-            "--accuracy", metavar="N", min=0, help="Train N replicates a side too; 0: speed and memory."
-        ),
-    ] = 0,
-    margin: Annotated[
-        float | None,
-        typer.Option("--margin", metavar="POINTS", min=0, help="Loss of accuracy that matters; else 0.5."),
-    ] = None,
-    data: Data = None,
-    device: Device = "auto",
-    timeout: Timeout = 600.0,
-    history: Annotated[
-        Path | None,
-        typer.Option(
-            "--history", metavar="FOLDER", help="Enter the report there, a file per kind of machine."
-        ),
-    ] = None,
-    json: ReportFile = None,
-    junit: Annotated[
-        Path | None, typer.Option("--junit", metavar="FILE", help="The same as JUnit XML.")
-    ] = None,
-    markdown: Annotated[
-        Path | None, typer.Option("--markdown", metavar="FILE", help="The same as Markdown.")
-    ] = None,
-) -> None:
-    """Compare two states of the code: is the candidate slower, larger, or less accurate?
-
-    Both are run interleaved on this machine, a fresh process a sample, each with its own tree's code; a hit is
-    measured again before it fails. Two stored results are compared too, but that is advisory. docs/gates.md
-    says how to read a report, and has a ready GitHub Action and GitLab job.
-
-    \b
-    harness gate suite.toml --base main                       your edits against main
-    harness gate suite.toml --base HEAD~1 --candidate HEAD    two commits
-    harness gate suite.toml --base main --accuracy 10         accuracy as well
-    harness gate old/quickstart results/quickstart            two result folders
-    harness gate old.json new.json                            two pytest-benchmark files
-    harness gate --history gates                              what was measured so far, and its drifts
-
-    Exit codes: 0 fine, 1 a regression, 2 usage, 3 nothing measured or not comparable, 4 too noisy to say,
-    5 a sample failed, 130 interrupted.
-    """
-    from harness.cli import gating
-
-    settings = gating.Settings(
-        base, candidate, rounds, arms, accuracy, margin, data, device, timeout, history, json, junit, markdown
-    )
-    raise typer.Exit(gating.gate(paths or [], settings))
+app.command("gate")(gate_command)
 
 
 @app.command("schema")

@@ -37,6 +37,8 @@ def show_plan(path: Path, settings: Settings, as_json: bool) -> int:
         if hours is None
         else f"about {hours:.2g} h at {summary['jobs']} trials at a time"
     )
+    if summary["together"] > 1:
+        say(f"up to {summary['together']} replicates of an arm at once, where a probe finds that it pays")
     say(f"time: {left}; disk: about {summary['disk_bytes'] / 1e6:,.0f} MB")
     say(
         f"a verdict takes at least {summary['needed_replicates']} replicates; this plan has {summary['replicates']}"
@@ -73,6 +75,7 @@ def summarise(ready: Ready, store: Store, jobs: int) -> dict[str, Any]:
         "timings": int(plan.timing["rounds"]) * sum(arm.failure is None for arm in plan.arms),
         "set_aside": len(reading.set_aside),
         "jobs": width,
+        "together": plan.together,
         "hours": missing * fmean(seconds) / width / 3600 if seconds else None,
         "disk_bytes": disk_bytes(ready, store, jobs),
         "verdicts": plan.verdicts,

@@ -40,6 +40,7 @@ class Settings:
     device: str
     keep_going: bool
     timeout: float
+    jobs_per_device: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,10 @@ def make_ready(path: Path, settings: Settings) -> Ready:
     data: dict[str, Path] = {}
     for arm in suite.arms.values():
         if arm.failure is None and (names is None or arm.name in names or arm.name == suite.baseline):
-            prepared = prepare(arm.recipe["dataset"], suite.registry, settings.data, default_cache())
+            mode = suite.loader["mode"]
+            prepared = prepare(
+                arm.recipe["dataset"], suite.registry, settings.data, default_cache(), mode=mode
+            )
             manifests[arm.name] = prepared.manifest
             data[prepared.manifest["hash"]] = prepared.folder
     return Ready(suite, expand(suite, manifests, arms=names, replicates=settings.replicates), data)
@@ -124,6 +128,7 @@ def _launch(ready: Ready, store: Store, settings: Settings) -> int:
 
     options = Options(
         jobs=settings.jobs,
+        jobs_per_device=settings.jobs_per_device,
         device=settings.device,
         timeout_seconds=settings.timeout,
         data_root=settings.data,

@@ -4,7 +4,7 @@ from harness.contract.augmentation import Augmentation
 from harness.contract.backbone import Backbone
 from harness.contract.batch import Batch
 from harness.contract.context import Context
-from harness.contract.dataset import DataInfo, Dataset, Prepared, Split
+from harness.contract.dataset import DamagedImage, DataInfo, Dataset, Images, Prepared, Split
 from harness.contract.hooks import hookimpl
 from harness.contract.metric import Metric
 from harness.contract.optimizer import Optimizer
@@ -35,8 +35,10 @@ __all__ = [
     "BoardView",
     "Closure",
     "Context",
+    "DamagedImage",
     "DataInfo",
     "Dataset",
+    "Images",
     "Metric",
     "Optimizer",
     "Prepared",

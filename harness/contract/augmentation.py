@@ -1,9 +1,9 @@
-"""Augmentations: a function on the whole batch, on the device, with a draw per sample."""
+"""Augmentations: a function on the whole batch, on the device or in the loader, with a draw per sample."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.contract.stage import Stage
 
@@ -17,11 +17,14 @@ class Augmentation:
 
     Class variables:
         stage: GEOMETRY, CONTENT or MIX.
+        placement: "device": on the normalised float batch, on the device. "loader": ahead of that, on uint8
+            (B, C, H, W) on a CPU, mostly in a worker process; for what works image by image. Not in stage MIX.
         identity: Parameters at which it does nothing, bit for bit; None where there are none.
         provides, conflicts, requires: Tags, compared by `harness check`.
     """
 
     stage: ClassVar[Stage] = Stage.CONTENT
+    placement: ClassVar[Literal["device", "loader"]] = "device"
     identity: ClassVar[Mapping[str, object] | None] = None
     provides: ClassVar[frozenset[str]] = frozenset()
     conflicts: ClassVar[frozenset[str]] = frozenset()
@@ -32,5 +35,9 @@ class Augmentation:
 
         Ask `ctx` for draws here, once; the function may use nothing else that is random, may not write
         into the batch that it is given, and has to keep shape, type and device.
+
+        In the loader it may return another height and width, and only the images that it returns are taken.
+        There `ctx` has no model and no training batches; torch's global generator stands at a state keyed by
+        step and component, and is put back afterwards (`ctx.sample_seeds` gives a seed for each sample).
         """
         raise NotImplementedError

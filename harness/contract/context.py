@@ -64,6 +64,13 @@ class Context(Protocol):
         """
         ...
 
+    def sample_seeds(self, name: str) -> Callable[[Tensor], list[int]]:
+        """Return a function from sample ids, int64 (B,), to B seeds of 63 bits, for libraries that take a seed.
+
+        Keyed as `draws` are. On a GPU a call waits for the device: meant for what runs in the loader.
+        """
+        ...
+
     def training_batches(self, count: int) -> Iterator[Batch]:
         """Yield batches of training samples as they are before any augmentation, normalised, on the device.
 

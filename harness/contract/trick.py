@@ -16,7 +16,7 @@ For a first trick of your own, copy `harness_plugins/tricks/label_smoothing.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
@@ -89,6 +89,8 @@ class Slots:
         gradients: Once a parameter update, on the list of gradients, in place; never on an ascent pass.
         update: Wraps an update.
         eval_model: Raw model -> the model that is judged; chained in stage order; on the clock.
+        freezes: By share of the budget, within [0, 1), the parameters that are not trained from there on: no gradient,
+            no step, no weight decay. Told ahead, so that a compiled model is ready for it.
         state: Tensors that a checkpoint has to hold. They are filled in place when a trial resumes.
         observe: Called once, after training: the trick's `observable`, 0 where it never acted.
     """
@@ -100,6 +102,7 @@ class Slots:
     gradients: Callable[[list[Tensor]], None] | None = None
     update: Callable[[Update], Update] | None = None
     eval_model: Callable[[Module], Module] | None = None
+    freezes: Mapping[float, Sequence[Tensor]] | None = None
     state: Mapping[str, list[Tensor]] | None = None
     observe: Callable[[], float] | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,15 +13,17 @@ import torch
 from harness.engine.compile import compile_run
 from harness.engine.contract_check import ContractError
 from harness.engine.culprit import Owners
-from harness.engine.data import TrialData, trial_data
+from harness.engine.data import MappedImages, Source, TrialData, trial_data
 from harness.engine.evaluate import predict
 from harness.engine.first import first_step
+from harness.engine.loader_choice import Choice, in_loader
 from harness.engine.precision import apply_numerics
 from harness.engine.run import Run
 from harness.errors import HarnessError, PluginError
 from harness.registry import discover
 
 if TYPE_CHECKING:
+    from harness.registry import Registry
     from harness.suite.plan import Job
 
 
@@ -38,7 +41,7 @@ def check_arm(job: Job) -> list[str]:
     try:
         owners.learn(registry, job.recipe)
         apply_numerics(job.recipe["numerics"], torch.device(job.device))
-        run = compile_run(job, registry, _fake_data(job), owners)
+        run = compile_run(job, registry, _fake_data(job, registry), owners)
         buffers = _moving_state(run)
         first_step(run, 0)
         if run.data.validation is None:
@@ -54,23 +57,23 @@ def check_arm(job: Job) -> list[str]:
     return _warnings(job)
 
 
-def _fake_data(job: Job) -> TrialData:
-    """Return random images and labels: two batches, and one to judge."""
+def _fake_data(job: Job, registry: Registry) -> TrialData:
+    """Return random images and labels: two batches, and one to judge; read on the host where the loader augments."""
     classes = len(job.manifest["classes"])
     channels, height, width = job.manifest["modalities"]["image"]["shape"]
     each = -(-3 * job.recipe["batch_size"] // classes) + 2
     generator = np.random.default_rng(0)
     labels = np.repeat(np.arange(classes, dtype=np.int64), each)
     images = generator.integers(0, 256, (len(labels), channels, height, width), dtype=np.uint8)
+    on_host = bool(in_loader(job.recipe, registry))
+    choice = Choice("memory" if on_host else "resident", 0, "fake data")
+    dataset = {**job.recipe["dataset"], "validation": 0.25}
     return trial_data(
-        images,
+        MappedImages(images) if on_host else images,
         labels,
-        Path(job.data),
-        job.manifest,
-        0.25,
-        job.seed,
-        torch.device(job.device),
-        channels_last=job.recipe["numerics"]["channels_last"],
+        Source(Path(job.data), job.manifest),
+        choice,
+        replace(job, recipe={**job.recipe, "dataset": dataset}),
     )
 
 

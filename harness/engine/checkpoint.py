@@ -1,7 +1,7 @@
 """Checkpoints: everything that a trial needs to go on as if it had never stopped.
 
 One safetensors file, written durably: model, optimizers, the tricks' state, and as metadata the step, the
-curves and what else is not a tensor. Randomness is keyed, so no generator is in it.
+curves, the loss scale and what else is not a tensor. Randomness is keyed, so no generator is in it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,13 @@ def save_checkpoint(run: Run, folder: Path, progress: dict[str, Any]) -> None:
             return
     for name, values in run.state.items():
         tensors |= {f"state/{name}/{index}": value for index, value in enumerate(values)}
-    metadata = {"trial": run.job.trial, "progress": progress, "optimizers": plain}
+    scaler = run.step.scaler
+    metadata = {
+        "trial": run.job.trial,
+        "progress": progress,
+        "optimizers": plain,
+        "scaler": None if scaler is None else scaler.state(),
+    }
     # One copy of each: safetensors refuses tensors that share memory (tied weights).
     owned = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
     write_over(folder / NAME, save(owned, {"harness": orjson.dumps(metadata).decode()}))
@@ -69,6 +75,8 @@ def load_checkpoint(run: Run, folder: Path) -> dict[str, Any] | None:
     bases = [base for _, base in run.groups]
     fresh = [group for optimizer in run.step.optimizers for group in optimizer.param_groups]
     run.groups[:] = list(zip(fresh, bases, strict=True))
+    if run.step.scaler is not None:
+        run.step.scaler.restore(metadata["scaler"])
     with torch.no_grad():
         for name, values in run.state.items():
             for index, value in enumerate(values):

@@ -107,6 +107,14 @@ def check_result(plugin: str, result: object) -> None:
     if not isinstance(result, StepResult):
         raise ContractError(plugin, "update", f"expected a StepResult, got {describe(result)}")
     check_loss(plugin, "update", result.loss)
+    applied = result.applied
+    known = isinstance(applied, bool)
+    if not known and not (
+        isinstance(applied, torch.Tensor) and applied.dtype == torch.bool and applied.ndim == 0
+    ):
+        raise ContractError(
+            plugin, "update", f"expected `applied` as a bool or a tensor bool (), got {describe(applied)}"
+        )
 
 
 def check_plan(plugin: str, plan: object, batch_size: int) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from harness.engine.compiled import CULPRIT
 from harness.engine.contract_check import ContractError
 
 if TYPE_CHECKING:
@@ -81,8 +82,13 @@ class Owners:
         }
 
     def _blamed(self, error: BaseException) -> tuple[str | None, str | None]:
+        # a second to import, and errors are rare
+        from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
+
         if isinstance(error, ContractError):
             return error.plugin, error.slot
+        if isinstance(error, TorchDynamoException | FailOnRecompileLimitHit):
+            return CULPRIT
         blamed: tuple[str | None, str | None] = (None, None)
         file = None
         for frame, _ in traceback.walk_tb(error.__traceback__):

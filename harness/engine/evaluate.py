@@ -30,16 +30,18 @@ def predict(run: Run, model: Module, part: Part) -> Tensor:
     modes = [(module, module.training) for module in model.modules()]
     forward = run.predict(model.eval())
     size = run.job.recipe["evaluation"]["batch_size"]
+    images = run.loader.evaluated(part, size)
     try:
         with torch.inference_mode():
             logits = [
                 # A model that takes the whole batch may not see what it is to guess.
-                forward(Batch({"image": part.take(ids)}, torch.zeros_like(ids), ids))
-                for ids in part.ids.split(size)
+                forward(Batch({"image": image}, torch.zeros_like(ids), ids))
+                for image, ids in images
             ]
             check_logits(*run.judge_owner, logits[0], min(size, len(part)), run.data.num_classes)
             return torch.cat(logits).float()
     finally:
+        images.close()
         for module, training in modes:
             module.training = training
 

@@ -81,6 +81,7 @@ class Draws:
         self._moment = moment
         self._rows: dict[str, tuple[int, int]] = {}
         self._tables: dict[str, Tensor] = {}
+        self._seeds: dict[str, np.ndarray] = {}
 
     def per_sample(
         self, stream: str, n: int, per: Literal["epoch", "trial"] = "epoch"
@@ -98,8 +99,23 @@ class Draws:
         tables, moment = self._tables, self._moment
         return lambda: tables[name][moment.index]
 
+    def seeds(self, stream: str) -> Callable[[Tensor], list[int]]:
+        """Return a function from ids (B,) to B seeds of 63 bits, anew each epoch."""
+        name = f"seeds/{stream}"
+        self._seeds.setdefault(name, np.empty(0, np.int64))
+        tables = self._seeds
+
+        def seeds_of(ids: Tensor) -> list[int]:
+            found: list[int] = tables[name][ids.cpu().numpy()].tolist()
+            return found
+
+        return seeds_of
+
     def begin_epoch(self, epoch: int) -> None:
         """Make the tables of an epoch."""
+        for name in self._seeds:
+            generator = self._keys.generator(name, epoch)
+            self._seeds[name] = generator.integers(0, 2**63, size=self._samples, dtype=np.int64)
         for name, shape in self._rows.items():
             of_trial = name.startswith("trial/")
             if of_trial and name in self._tables:

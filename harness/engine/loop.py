@@ -16,9 +16,10 @@ for is not there. `<slot>` marks where the functions of `Slots` act, in the orde
                     <objective> around:
                         logits = model(micro-batch)
                         loss = <loss>(logits, target)
-                    backward of the loss, weighted by its share of the samples
+                    backward of the loss, weighted by its share of the samples, and scaled with fp16
+                with fp16: gradients unscaled
             <gradients> GRADIENT < CLIP
-            optimizers' steps
+            optimizers' steps; with fp16: unless a gradient overflowed
     at an epoch's end, and at the end of the budget:
         judged = <eval_model>(model)            AVERAGE < EVALUATION
 
@@ -29,7 +30,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import torch
@@ -41,13 +41,19 @@ if TYPE_CHECKING:
     from torch.nn.modules.batchnorm import _BatchNorm
 
     from harness.engine.run import Run
+    from harness.engine.scaler import LossScaler
 
 Objective = Callable[[Batch], "tuple[Tensor, Tensor]"]
 
 
 @dataclass(slots=True)
 class Step:
-    """One step: call it with a batch and the step's seeds, one for each micro-batch."""
+    """One step: call it with a batch and the step's seeds, one for each micro-batch.
+
+    Attributes:
+        scaler: The loss scale, with fp16.
+        announce: Called as a step begins, where the step is recorded as CUDA graphs.
+    """
 
     parameters: Sequence[Tensor]
     optimizers: Sequence[torch.optim.Optimizer]
@@ -57,6 +63,8 @@ class Step:
     norms: Sequence[_BatchNorm]
     generators: Sequence[torch.Generator]
     micro_batches: int = 1
+    scaler: LossScaler | None = None
+    announce: Callable[[], None] | None = None
     update: Update = field(init=False)
     batch: Batch | None = field(init=False, default=None)
     seeds: Sequence[int] = field(init=False, default=())
@@ -66,6 +74,8 @@ class Step:
 
     def __call__(self, batch: Batch, seeds: Sequence[int]) -> StepResult:
         """Take one step."""
+        if self.announce is not None:
+            self.announce()
         for function in self.batch_functions:
             batch = function(batch)
         self.batch, self.seeds = batch, seeds
@@ -83,13 +93,22 @@ class Step:
         if self.micro_batches == 1:
             self.seed(self.seeds[0])
             loss, _ = self.objective(batch)
-            loss.backward()
+            self.backward(loss)
             total = loss.detach()
         else:
             total = self._micro_batches(batch)
         if ascent:
             self._track_statistics(True)
+        if self.scaler is not None:
+            self.scaler.unscale()
         return total
+
+    def backward(self, loss: Tensor) -> None:
+        """Run the backward pass."""
+        if self.scaler is None:
+            loss.backward()
+        else:
+            self.scaler.backward(loss)
 
     def plain_update(self, closure: Closure) -> StepResult:
         """Run the closure, the gradient functions and the optimizers: the innermost update."""
@@ -98,6 +117,8 @@ class Step:
             gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
             for function in self.gradient_functions:
                 function(gradients)
+        if self.scaler is not None:
+            return StepResult(loss, self.scaler.step())
         for optimizer in self.optimizers:
             optimizer.step()
         return StepResult(loss)
@@ -117,7 +138,7 @@ class Step:
             self.seed(seed)
             loss, _ = self.objective(Batch(dict(zip(batch.inputs, inputs, strict=True)), target, ids))
             loss = loss * (len(target) / len(batch))
-            loss.backward()
+            self.backward(loss)
             losses.append(loss.detach())
         return torch.stack(losses).sum()
 
@@ -132,8 +153,8 @@ def steps(run: Run, first: int, last: int) -> Iterator[tuple[int, StepResult]]:
     moment, rates, groups, take, micro = run.moment, run.rates, run.groups, run.step, run.step.micro_batches
     while step < last:
         epoch, start = divmod(step, run.steps_per_epoch)
-        batches, seeds = run.begin_epoch(epoch)
-        for index, batch in enumerate(islice(batches, start, None), start):
+        batches, seeds = run.begin_epoch(epoch, start)
+        for index, batch in enumerate(batches, start):
             moment.step, moment.epoch, moment.index = step, epoch, index
             for phase in run.phases.get(step, ()):
                 phase()

@@ -7,24 +7,23 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import torch
 
 from harness.contract import Batch
-from harness.engine.contract_check import ContractError, check_order, describe
+from harness.engine.contract_check import ContractError, describe
 from harness.engine.data import TrialData
 from harness.engine.keys import Draws, Keys, Moment
 from harness.engine.loop import Step
-from harness.engine.precision import autocast
+from harness.engine.precision import Forward, forward_of
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
-    from harness.contract import Metric, Sampler
+    from harness.contract import Metric
+    from harness.engine.gradient_norms import GradientNorms
+    from harness.engine.loaders import Loader
     from harness.suite.plan import Job
-
-Forward = Callable[[Batch], "Tensor"]
 
 
 @dataclass(slots=True)
@@ -73,6 +72,10 @@ class TrialContext:
         """Return a function that gives this step's uniform numbers."""
         return self._draws.per_step(f"{self.label}/{name}", n)
 
+    def sample_seeds(self, name: str) -> Callable[[Tensor], list[int]]:
+        """Return a function from sample ids to seeds."""
+        return self._draws.seeds(f"{self.label}/{name}")
+
     def training_batches(self, count: int) -> Iterator[Batch]:
         """Yield batches of training samples as they are before any augmentation."""
         return self._training_batches(count)
@@ -87,15 +90,18 @@ class Run:
     """A trial, composed and ready to step.
 
     Attributes:
-        sampler: (label, component).
+        forward: Batch -> logits of the model that trains, compiled where the recipe says so.
         groups: The optimizers' parameter groups, each with its base rate.
         rates: The multiple of the base rates for each step.
         phases: By step, what is called ahead of it.
+        freezes: By step, the parameters that are not trained from there on.
         eval_functions: (label, function), in the order in which they are applied.
         state: Tensors of tricks that a checkpoint holds.
         observers: By trick, its observable's name and the function that measures it.
+        training_batches: As `Context.training_batches`; moves nothing.
         batch_labels: Whose the step's batch functions are.
         objective_owner, update_owner: (label, slot) of the outermost function.
+        norms: Gradient norms, where they are asked for.
         changes: What plugins did to global state, as the record will say it.
     """
 
@@ -105,17 +111,20 @@ class Run:
     keys: Keys
     draws: Draws
     moment: Moment
-    sampler: tuple[str, Sampler]
+    loader: Loader
     model: Module
     takes: str
     step: Step
+    forward: Forward
     groups: list[tuple[dict[str, Any], float]]
     rates: list[float]
     phases: dict[int, list[Callable[[], None]]]
+    freezes: dict[int, list[Tensor]]
     eval_functions: list[tuple[str, Callable[[Module], Module]]]
     state: dict[str, Sequence[Tensor]]
     observers: dict[str, tuple[str, Callable[[], float]]]
     metrics: dict[str, Metric]
+    training_batches: Callable[[int], Iterator[Batch]]
     exact_resume: bool
     has_ascent: bool
     batch_size: int
@@ -126,20 +135,18 @@ class Run:
     batch_labels: list[str]
     objective_owner: tuple[str, str]
     update_label: str
+    norms: GradientNorms | None = None
     order_digests: dict[int, str] = field(default_factory=dict)
     changes: list[str] = field(default_factory=list)
 
-    def begin_epoch(self, epoch: int) -> tuple[Iterator[Batch], list[int]]:
-        """Return the batches of an epoch and the seeds of its micro-batches."""
-        train, (label, sampler) = self.data.train, self.sampler
-        order = sampler.order(train.labels.cpu().numpy(), self.keys.generator("order", epoch))
-        check_order(label, order, len(train))
-        order = np.ascontiguousarray(order, dtype=np.int64)
+    def begin_epoch(self, epoch: int, start: int = 0) -> tuple[Iterator[Batch], list[int]]:
+        """Return the batches of an epoch, from the one at place `start` on, and the seeds of all its micro-batches."""
+        train, order = self.data.train, self.loader.orders.positions(epoch)
         rows = torch.from_numpy(order).to(self.device)
         self.order_digests[epoch] = hashlib.blake2b(order.tobytes(), digest_size=16).hexdigest()
         self.draws.begin_epoch(epoch)
         seeds = self.keys.torch_seeds("step", epoch, self.steps_per_epoch * self.step.micro_batches)
-        return train.batches(train.ids[rows], train.labels[rows], self.batch_size), seeds
+        return self.loader.batches(epoch, start, train.ids[rows], train.labels[rows]), seeds
 
     def replay_phases(self, step: int) -> None:
         """Call the phases before `step` again: a resumed trial stands where a straight one does."""
@@ -165,23 +172,10 @@ class Run:
             return self.eval_functions[-1][0], "eval_model"
         return f"backbone {self.job.recipe['backbone']['name']}", "forward"
 
+    def gradient_norms(self) -> dict[str, list[float | None]]:
+        """Return the mean gradient norm of each layer in the epochs so far; empty where nobody asked."""
+        return {} if self.norms is None else self.norms.read()
+
     def predict(self, model: Module) -> Forward:
         """Return the forward pass of a model, under the recipe's precision."""
         return forward_of(model, self.takes, self.job.recipe["numerics"]["precision"], self.device)
-
-
-def forward_of(model: Callable[..., Tensor], takes: str, precision: str, device: torch.device) -> Forward:
-    """Return Batch -> logits (B, K), float32 where the precision is lower."""
-    if precision == "bf16":
-
-        def forward(batch: Batch) -> Tensor:
-            with autocast(precision, device):
-                logits = model(batch if takes == "batch" else batch.inputs[takes])
-            return logits.float()
-
-    else:
-
-        def forward(batch: Batch) -> Tensor:
-            return model(batch if takes == "batch" else batch.inputs[takes])
-
-    return forward

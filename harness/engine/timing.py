@@ -1,14 +1,13 @@
 """The timing pass: one arm's own step on its own data, with the machine to itself (PROTOCOL.md, speed).
 
 A fresh process runs one arm once a round. Warm-up ends when two successive windows agree; then come the
-windows that count. On a GPU the device is synchronised at window edges only.
+windows that count: first end to end, with the loader that the trials use, then compute alone: the same step, its
+batch functions included, over and over on one batch that stays on the device.
 """
 
 from __future__ import annotations
 
-import math
 import statistics
-from collections.abc import Iterator
 from dataclasses import replace
 from time import perf_counter  # bound before any plugin is loaded, which may put another in its place
 from typing import TYPE_CHECKING, Any
@@ -16,28 +15,25 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from harness.engine.culprit import Owners, is_out_of_memory
+from harness.engine.energy import energy_of
 from harness.engine.evaluate import predict
 from harness.engine.flags import read_flags, restore_flags
-from harness.engine.loop import steps
-from harness.engine.memory import peak_memory, reset_peaks
+from harness.engine.latency import latency
+from harness.engine.outcome import loader_json
 from harness.engine.precision import apply_numerics
-from harness.engine.trial import REPORT_SECONDS, Report, open_run
+from harness.engine.trial import Report, open_run
+from harness.engine.warm_up import warm_up
+from harness.engine.windows import WINDOW, endless, on_one_batch, steady, warm_up_windows, window
 from harness.errors import PluginError
 
 if TYPE_CHECKING:
-    from harness.contract import StepResult
     from harness.engine.run import Run
     from harness.suite.plan import Job
 
-WINDOW = 10
-WARMUP_STEPS = (20, 100)
-WARMUP_AGREEMENT = 0.02
-STEADY_STEPS = 40
-STEADY_WINDOWS = 3
-WINDOW_SECONDS = 0.1
-"""A steady window lasts at least this long: one of ten steps of a millisecond would show where epochs begin, and
-what the machine does besides, rather than the arm."""
 NOISY = 0.05
+INPUT_BOUND = 0.1
+COMPUTE_SHARE = 0.5
+"""Compute alone is measured for this share of the steady seconds: no epochs begin in it."""
 EVALUATION_SECONDS = 0.2
 EVALUATION_SAMPLES = 2048
 
@@ -54,9 +50,12 @@ def time_arm(job: Job, *, report: Report) -> dict[str, Any]:
     apply_numerics(job.recipe["numerics"], torch.device(job.device))
     flags = read_flags()
     report({"kind": "phase", "name": "build"})
+    run: Run | None = None
     try:
-        run = open_run(job, owners)
-        measured = _measure(run, job, report, perf_counter() - begun)
+        seconds: dict[str, float] = {}
+        run = open_run(job, owners, seconds=seconds)
+        seconds["build"] = perf_counter() - begun
+        measured = _measure(run, job, report, seconds)
         changed = restore_flags(flags)
         if changed:
             raise PluginError(f"a plugin changed {', '.join(changed)}")
@@ -64,6 +63,9 @@ def time_arm(job: Job, *, report: Report) -> dict[str, Any]:
     except (Exception, SystemExit) as error:
         status = "oom" if is_out_of_memory(error) else "failed"
         return {**empty_timing(), "status": status, "culprit": owners.culprit(error, None)}
+    finally:
+        if run is not None:
+            run.loader.close()
 
 
 def empty_timing() -> dict[str, Any]:
@@ -72,65 +74,79 @@ def empty_timing() -> dict[str, Any]:
         "status": "failed",
         "culprit": None,
         "images_per_second": None,
+        "compute_images_per_second": None,
         "evaluation_images_per_second": None,
         "step_seconds": None,
         "window_seconds": [],
         "warmup_steps": None,
         "steady_steps": None,
         "noisy": None,
-        "peak_memory_bytes": dict.fromkeys(("resident", "allocated", "reserved")),
-        "seconds": dict.fromkeys(("build", "warmup", "steady", "evaluate")),
+        "loader": None,
+        "data_wait_share": None,
+        "input_bound": None,
+        "latency_seconds": None,
+        "energy": None,
+        "peak_memory_bytes": dict.fromkeys(("resident", "allocated", "reserved", "tree", "device")),
+        "seconds": dict.fromkeys(
+            ("build", "data", "compile", "warmup", "steady", "compute", "evaluate", "latency")
+        ),
     }
 
 
-def _measure(run: Run, job: Job, report: Report, build_seconds: float) -> dict[str, Any]:
-    stream = _endless(run)
+def _measure(run: Run, job: Job, report: Report, seconds: dict[str, float]) -> dict[str, Any]:
     report({"kind": "phase", "name": "warmup"})
-    warmup: list[float] = []
-    least, most = (steps // WINDOW for steps in WARMUP_STEPS)
-    while len(warmup) < most:
-        warmup.append(_window(run, stream, WINDOW))
-        if len(warmup) >= least and abs(warmup[-1] / warmup[-2] - 1) <= WARMUP_AGREEMENT:
-            break
-    reset_peaks(run.device)
-    window = WINDOW * max(1, math.ceil(WINDOW_SECONDS / warmup[-1]))
+    ahead = warm_up(run)
+    stream = endless(run)
+    warmup = warm_up_windows(run, stream)
+    seconds["warmup"] = sum(warmup)
+    if job.recipe["numerics"]["compile"]:
+        seconds["compile"] = ahead
+    else:
+        seconds["warmup"] += ahead
+
     report({"kind": "phase", "name": "steady"})
-    windows: list[float] = []
-    reported = perf_counter()
-    while (
-        len(windows) < STEADY_WINDOWS
-        or len(windows) * window < STEADY_STEPS
-        or sum(windows) < job.timing_seconds
-    ):
-        windows.append(_window(run, stream, window))
-        # Seldom: whoever reads it wants a core of the machine that is being measured.
-        if perf_counter() - reported >= REPORT_SECONDS:
-            report({"kind": "step", "step": len(windows) * window, "total": STEADY_STEPS})
-            reported = perf_counter()
-    peaks = peak_memory(run.device)
+    whole = steady(run, stream, warmup[-1] / WINDOW, job.timing_seconds, report)
+    seconds["steady"] = sum(whole.windows)
+
+    report({"kind": "phase", "name": "compute"})
+    stream.close()
+    run.loader.close()
+    batch = next(run.training_batches(1))
+    resident = on_one_batch(run, batch)
+    first = window(run, resident, WINDOW)
+    compute = steady(run, resident, first / WINDOW, COMPUTE_SHARE * job.timing_seconds, report)
+    seconds["compute"] = sum(compute.windows)
+
     report({"kind": "phase", "name": "evaluate"})
     begun = perf_counter()
     evaluation = _evaluation_speed(run)
-    spread = spread_of([seconds / window for seconds in windows])
+    seconds["evaluate"] = perf_counter() - begun
+    delay = None
+    if job.measure.get("latency", True):
+        begun = perf_counter()
+        delay = latency(run, batch.image[:1].clone())
+        seconds["latency"] = perf_counter() - begun
+    spread, alone = spread_of(whole.step_seconds()), statistics.median(compute.step_seconds())
+    waited = whole.waited / seconds["steady"]
+    if run.device.type == "cuda":
+        # The host runs ahead, and waits while the device works: no more was lost than the step is longer by.
+        waited = min(waited, max(0.0, 1 - alone / spread["median"]))
     return {
         "images_per_second": run.batch_size / spread["median"],
+        "compute_images_per_second": run.batch_size / alone,
         "evaluation_images_per_second": evaluation,
         "step_seconds": spread,
-        "window_seconds": windows,
+        "window_seconds": whole.windows,
         "warmup_steps": len(warmup) * WINDOW,
-        "steady_steps": len(windows) * window,
+        "steady_steps": whole.steps,
         "noisy": spread["cv"] > NOISY,
-        "peak_memory_bytes": {
-            "resident": peaks["peak_resident_bytes"],
-            "allocated": peaks["peak_allocated_bytes"],
-            "reserved": peaks["peak_reserved_bytes"],
-        },
-        "seconds": {
-            "build": build_seconds,
-            "warmup": sum(warmup),
-            "steady": sum(windows),
-            "evaluate": perf_counter() - begun,
-        },
+        "loader": loader_json(run),
+        "data_wait_share": waited,
+        "input_bound": waited > INPUT_BOUND,
+        "latency_seconds": delay,
+        "energy": energy_of(whole.joules, whole.steps * run.batch_size, whole.elapsed),
+        "peak_memory_bytes": whole.peak_memory_bytes,
+        "seconds": {**empty_timing()["seconds"], **seconds},
     }
 
 
@@ -143,21 +159,6 @@ def spread_of(values: list[float]) -> dict[str, float]:
         "mad": statistics.median(abs(value - median) for value in values),
         "cv": statistics.stdev(values) / statistics.fmean(values),
     }
-
-
-def _endless(run: Run) -> Iterator[tuple[int, StepResult]]:
-    # The budget of a small suite may be shorter than what has to be measured: then it starts over.
-    while True:
-        yield from steps(run, 0, run.total_steps)
-
-
-def _window(run: Run, stream: Iterator[tuple[int, StepResult]], count: int) -> float:
-    """Take `count` steps and return their seconds."""
-    begun = perf_counter()
-    for _ in range(count):
-        next(stream)
-    _synchronize(run.device)
-    return perf_counter() - begun
 
 
 def _evaluation_speed(run: Run) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic  # bound before any plugin is loaded, which may put another in its place
 from typing import TYPE_CHECKING, Any
@@ -12,17 +12,18 @@ import torch
 
 from harness.engine.checkpoint import drop_checkpoint, load_checkpoint, save_checkpoint
 from harness.engine.compile import compile_run
-from harness.engine.culprit import Owners, is_out_of_memory
-from harness.engine.data import open_data
+from harness.engine.culprit import Owners
+from harness.engine.data import TrialData, open_data
 from harness.engine.evaluate import outputs_digest, predict, result, score
 from harness.engine.first import first_step
 from harness.engine.flags import restore_flags
+from harness.engine.loader_choice import choose
 from harness.engine.loop import steps
-from harness.engine.memory import peak_memory, reset_peaks
+from harness.engine.outcome import Diverged, Preempted, described, empty_outcome, ended_by, measured
 from harness.engine.parameters import weights_digest
 from harness.engine.precision import apply_numerics
 from harness.engine.run import Run
-from harness.engine.tally import CURVES, Tally
+from harness.engine.tally import Tally
 from harness.registry import discover
 from harness.registry.digests import digest_json
 
@@ -40,14 +41,6 @@ WINDOW = 50
 REPORT_SECONDS = 0.2
 
 
-class Diverged(Exception):
-    """The loss became NaN or infinite."""
-
-
-class Preempted(Exception):
-    """The trial was asked to stop and has left a checkpoint."""
-
-
 def run_trial(job: Job, *, report: Report, stop: Callable[[], bool]) -> dict[str, Any]:
     """Train and judge one arm's one replicate; a failure of the arm's is an outcome, not an exception.
 
@@ -63,73 +56,49 @@ def run_trial(job: Job, *, report: Report, stop: Callable[[], bool]) -> dict[str
     outcome = empty_outcome(job.manifest)
     try:
         run = _build(job, owners, tally, report)
-        outcome |= {
-            "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
-            "pipeline": run.pipeline,
-            "initial_parameters": run.initial_parameters,
-        }
-        outcome["digests"]["initial_weights"] = digest_json(list(run.initial_parameters.items()))
+        outcome |= described(run)
         train(run, tally, report, stop)
-        outcome |= _judge(run, tally, report)
+        outcome |= judge(run, tally, report)
         outcome["status"] = "completed"
         drop_checkpoint(Path(job.folder))
-    except Preempted:
-        outcome["status"] = "preempted"
-    except Diverged as error:
-        outcome |= {"status": "diverged", "culprit": _nobody(tally.step, str(error))}
     except (Exception, SystemExit) as error:
-        status = "oom" if is_out_of_memory(error) else "failed"
-        outcome |= {"status": status, "culprit": _culprit(owners, error, tally.step, job)}
-    outcome |= _measured(run, tally)
+        outcome |= ended_by(error, owners, tally.step, job)
+    outcome |= measured(run, tally)
+    if run is not None:
+        run.loader.close()
     noted = run.changes if run is not None else []
     outcome["changes"] = list(dict.fromkeys([*noted, *restore_flags(tally.flags)]))
     return outcome
 
 
-def empty_outcome(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an outcome in which nothing has been measured yet."""
-    return {
-        "status": "failed",
-        "culprit": None,
-        "digests": dict.fromkeys(("order", "initial_weights", "final_weights", "evaluation_outputs")),
-        "initial_parameters": {},
-        "results": {"test": None, "validation": None},
-        "curves": {name: [] for name in CURVES},
-        "budget": dict.fromkeys(("epochs", "steps", "samples", "flops_per_step", "training_flops")),
-        "seconds": dict.fromkeys(("build", "train", "evaluate", "total")),
-        "memory": dict.fromkeys(("peak_resident_bytes", "peak_allocated_bytes", "peak_reserved_bytes")),
-        "parameters": None,
-        "pipeline": "",
-        "observables": {},
-        "changes": [],
-        "resumed_from_step": None,
-        "chance_top1": 100.0 / len(manifest["classes"]),
-    }
-
-
 def _build(job: Job, owners: Owners, tally: Tally, report: Report) -> Run:
     report({"kind": "phase", "name": "build"})
     begun = monotonic()
+    tally.peaks.begin("build", torch.device(job.device))
     run = open_run(job, owners)
     tally.seconds["build"] += monotonic() - begun
     return run
 
 
-def open_run(job: Job, owners: Owners) -> Run:
-    """Open the data of a job and compose its run; `owners` learns whose code is whose."""
+def open_run(
+    job: Job, owners: Owners, data: TrialData | None = None, *, seconds: dict[str, float] | None = None
+) -> Run:
+    """Open the data of a job and compose its run; `owners` learns whose code is whose.
+
+    Args:
+        job: What to run.
+        owners: Learns whose functions are in it.
+        data: The data of another replicate of the arm, which is shared; None opens it.
+        seconds: Where the seconds of opening the data are put, as `data`.
+    """
     registry = discover([Path(file) for file in job.plugins], allow=os.environ.get("HARNESS_PLUGINS"))
     owners.learn(registry, job.recipe)
     device = torch.device(job.device)
     apply_numerics(job.recipe["numerics"], device)
-    data = open_data(
-        Path(job.data),
-        job.manifest,
-        job.recipe["dataset"]["validation"],
-        job.seed,
-        device,
-        channels_last=job.recipe["numerics"]["channels_last"],
-    )
-    reset_peaks(device)
+    begun = monotonic()
+    data = data or open_data(job, registry, choose(job, registry))
+    if seconds is not None:
+        seconds["data"] = monotonic() - begun
     return compile_run(job, registry, data, owners)
 
 
@@ -140,8 +109,11 @@ def train(run: Run, tally: Tally, report: Report, stop: Callable[[], bool]) -> N
     if kept is not None:
         tally.restore(kept, run)
         run.replay_phases(tally.step)
+    report({"kind": "phase", "name": "warm_up"})
+    tally.warm_up(run)
     report({"kind": "phase", "name": "train"})
     report({"kind": "first_step", "seconds": monotonic()})
+    tally.peaks.begin("train")
 
     since = saved = reported = monotonic()
 
@@ -159,12 +131,13 @@ def train(run: Run, tally: Tally, report: Report, stop: Callable[[], bool]) -> N
         at_end = tally.step % run.steps_per_epoch == 0 or tally.step == run.total_steps
         if unseen < WINDOW and not at_end:
             continue
-        _look(tally.losses[-unseen:], step)
+        look(tally.losses[-unseen:], step)
         unseen = 0
         now = monotonic()
         tally.seconds["train"] += now - since
+        tally.peaks.sample()
         if at_end:
-            _end_of_epoch(run, tally)
+            end_of_epoch(run, tally)
         since = monotonic()
         if since - reported >= REPORT_SECONDS:
             report({"kind": "step", "step": tally.step, "total": run.total_steps})
@@ -192,14 +165,20 @@ def _all_steps(run: Run, tally: Tally) -> Iterator[tuple[int, StepResult]]:
         yield from steps(run, tally.step, end)
 
 
-def _look(losses: list[Tensor], step: int) -> None:
+def look(losses: list[Tensor], step: int) -> None:
+    """Look at the losses of a window.
+
+    Raises:
+        Diverged: Where one is no number.
+    """
     if not bool(torch.isfinite(torch.stack(losses)).all()):
         raise Diverged(f"the loss became NaN or infinite within the {WINDOW} steps before step {step + 1}")
 
 
-def _end_of_epoch(run: Run, tally: Tally) -> None:
+def end_of_epoch(run: Run, tally: Tally) -> None:
     """Close an epoch's entry in the curves; the validation split is read here."""
     begun = monotonic()
+    tally.peaks.begin("evaluate")
     curves = tally.curves
     curves["epoch"].append(tally.step / run.steps_per_epoch)
     curves["train_loss"].append(torch.stack(tally.losses).double().mean().item())
@@ -208,14 +187,18 @@ def _end_of_epoch(run: Run, tally: Tally) -> None:
         measured = score(predict(run, run.judged(), run.data.validation), run.data.validation.labels)
         curves["validation_loss"].append(measured["nll"])
         curves["validation_top1"].append(measured["top1"])
+        tally.look_at_target(run, measured["top1"])
     tally.losses = []
+    tally.look_at_memory(run)
+    tally.peaks.begin("train")
     tally.seconds["evaluate"] += monotonic() - begun
 
 
-def _judge(run: Run, tally: Tally, report: Report) -> dict[str, Any]:
+def judge(run: Run, tally: Tally, report: Report) -> dict[str, Any]:
     """Read the test split, once."""
     report({"kind": "phase", "name": "evaluate"})
     begun = monotonic()
+    tally.peaks.begin("evaluate")
     judged, test = run.judged(), run.data.test()
     logits = predict(run, judged, test)
     if not bool(torch.isfinite(logits).all()):
@@ -238,32 +221,3 @@ def _judge(run: Run, tally: Tally, report: Report) -> dict[str, Any]:
             for label, (name, observe) in run.observers.items()
         },
     }
-
-
-def _measured(run: Run | None, tally: Tally) -> dict[str, Any]:
-    measured: dict[str, Any] = {
-        "curves": tally.curves,
-        "seconds": {**tally.seconds, "total": tally.total_seconds()},
-        "resumed_from_step": tally.resumed_from_step,
-    }
-    if run is not None:
-        measured["memory"] = peak_memory(run.device)
-        measured["budget"] = {
-            "epochs": tally.step / run.steps_per_epoch,
-            "steps": tally.step,
-            "samples": tally.step * run.batch_size,
-            "flops_per_step": tally.flops[0][1] if tally.flops else None,
-            "training_flops": tally.training_flops(),
-        }
-    return measured
-
-
-def _nobody(step: int, text: str) -> dict[str, Any]:
-    return {"plugin": None, "slot": None, "step": step, "error": text, "traceback": ""}
-
-
-def _culprit(owners: Owners, error: BaseException, step: int, job: Job) -> dict[str, Any]:
-    if is_out_of_memory(error):
-        text = f"out of memory at batch size {job.recipe['batch_size']}: {error}"
-        return _nobody(step, text[:2000])
-    return owners.culprit(error, step)

@@ -110,7 +110,7 @@ def _find_checkout() -> Path:
     if done.returncode != 0:
         raise GateRefused(
             f"{Path.cwd()}: not in a git repository; run the gate in a checkout, or compare two stored "
-            "results: harness gate --results BASE CANDIDATE"
+            "results: harness gate BASE CANDIDATE"
         )
     return Path(done.stdout.decode().strip()).resolve()
 

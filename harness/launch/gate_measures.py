@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,14 +20,17 @@ ACCURACY_KEYS = ("batch_size", "budget", "evaluation", "numerics")
 
 @dataclass(slots=True)
 class Series:
-    """The samples of one name: by side, and a second time once that was asked for."""
+    """The samples of one name: by side, and a second time once that was asked for.
+
+    A sample in which a side did not have the measure is None, so that the rounds stay paired.
+    """
 
     kind: str
-    base: list[float] = field(default_factory=list)
-    candidate: list[float] = field(default_factory=list)
-    again: dict[str, list[float]] | None = None
+    base: list[float | None] = field(default_factory=list)
+    candidate: list[float | None] = field(default_factory=list)
+    again: dict[str, list[float | None]] | None = None
 
-    def add(self, base: float, candidate: float) -> None:
+    def add(self, base: float | None, candidate: float | None) -> None:
         """Add a round to the series in progress."""
         if self.again is None:
             self.base.append(base)
@@ -34,6 +38,11 @@ class Series:
         else:
             self.again["base"].append(base)
             self.again["candidate"].append(candidate)
+
+    def side(self, name: str) -> list[float | None]:
+        """Return the first series of "base" or "candidate"; empty where that side never had the measure."""
+        values = self.base if name == "base" else self.candidate
+        return values if any(value is not None for value in values) else []
 
 
 def arm_of(name: str) -> str:
@@ -44,6 +53,22 @@ def arm_of(name: str) -> str:
 def kind_of(measure: str) -> str:
     """Return "memory" or "time"."""
     return "memory" if measure.endswith("_bytes") else "time"
+
+
+def order_of(seed: str, number: int) -> tuple[int, int]:
+    """Return which side goes first in a round, and which second: 0 is the base, 1 the candidate.
+
+    A coin decides for every two rounds, the second of them the other way round: whatever going first does to a
+    sample is as often the base's as the candidate's, and nothing that comes and goes with the rounds can keep
+    step with the order.
+
+    Args:
+        seed: What is measured; the same gives the same order.
+        number: Of the round, from 0.
+    """
+    pair, second = divmod(number, 2)
+    candidate_first = random.Random(f"gate/order/{seed}/{pair}").getrandbits(1) ^ second
+    return (1, 0) if candidate_first else (0, 1)
 
 
 def measures_of(answer: Mapping[str, Any], device: str) -> Iterable[tuple[str, float]]:

@@ -190,15 +190,25 @@ class _Child:
         """Return when it waits for its turn, or is over."""
         with selectors.DefaultSelector() as selector:
             selector.register(self.output, selectors.EVENT_READ)
-            while not self._waits and not self.is_over(timeout_seconds):
+            while not self._waits and not self._has_ended():
+                # What it said while another was listened to is read before its silence is counted.
                 if selector.select(_patience({0: self}, timeout_seconds)):
                     self.read(heard)
+                elif self.is_over(timeout_seconds):
+                    return
 
     def is_over(self, timeout_seconds: float) -> bool:
-        """Return whether it has answered, has gone, or has been silent for too long."""
-        if self._last is not None or self._is_closed:
+        """Return whether it has answered, has gone, or has been silent for too long.
+
+        One that waits for its turn is not silent: it has nothing to say until the turn comes.
+        """
+        if self._has_ended():
             return True
-        return bool(timeout_seconds) and time.monotonic() - self.heard_at > timeout_seconds
+        is_silent = bool(timeout_seconds) and time.monotonic() - self.heard_at > timeout_seconds
+        return is_silent and not self._waits
+
+    def _has_ended(self) -> bool:
+        return self._last is not None or self._is_closed
 
     def end(self) -> None:
         """End it with its whole group, and leave nothing open."""

@@ -5,27 +5,24 @@ What the samples mean is not known here: `harness.cli.gating` takes rounds until
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 from typing import Any
 
-from harness.errors import nearest
 from harness.launch.gate_build import GateRefused, Side
 from harness.launch.gate_measures import (
     ACCURACY_KEYS,
     SPEED_KEYS,
     Series,
     arm_of,
-    check_code,
     check_stray,
     differences,
     kind_of,
     measures_of,
+    order_of,
     trials_at_a_time,
 )
+from harness.launch.gate_open import Sampling, broken_arms, open_suites
 from harness.launch.gate_process import Answer, Question, ask, ask_in_turns
 from harness.launch.options import devices, resolve_device
 from harness.launch.progress import Progress
@@ -35,27 +32,6 @@ Json = dict[str, Any]
 SCHEMA = 1
 TOP1 = "top1"
 _UNITS = {"time": "s", "memory": "bytes", "accuracy": "points"}
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """What is sampled, and how.
-
-    Attributes:
-        arms: The arms; None for all of the suite's.
-        replicates: Paired replicates that accuracy is judged by; 0 leaves accuracy out.
-        margin: Loss of accuracy that matters, in points; None for the rules' own.
-        data: The data root, or None.
-        device: "auto", "cpu", "cuda" or "cuda:1".
-        timeout_seconds: A process that says nothing for so long is ended; 0 waits for ever.
-    """
-
-    arms: tuple[str, ...] | None
-    replicates: int
-    margin: float | None
-    data: Path | None
-    device: str
-    timeout_seconds: float
 
 
 class Bench:
@@ -70,8 +46,8 @@ class Bench:
         self._numbers = count()
         self._rounds = count()
         self._series: dict[str, Series] = {}
-        self._failures: dict[str, list[str]] = {}
-        self._opened = self._open()
+        self._opened = open_suites(self._sides, sampling, self._device, self._ask_to_open)
+        self._failures = broken_arms(self._sides, self._opened)
         self._width = trials_at_a_time(self._opened, self._device)
         self.notes = list(self._differences_of_suite())
         """What a reader has to know of the whole."""
@@ -100,7 +76,9 @@ class Bench:
                     (series.candidate if side else series.base).append(value)
 
     def take(self, rounds: int, names: Collection[str] | None = None) -> None:
-        """Take rounds: in each, every arm concerned once on both sides, the order turned from round to round.
+        """Take rounds: in each, every arm concerned once on both sides, who goes first drawn for each round.
+
+        A measure that one side lacks is kept for the other: it has vanished, or is new.
 
         Args:
             rounds: How many.
@@ -114,11 +92,13 @@ class Bench:
                 if arm in self._failures:
                     continue
                 pair = self._take_pair(arm, number)
-                for measure in pair[0].keys() & pair[1].keys():
+                if arm in self._failures:
+                    continue
+                for measure in dict.fromkeys([*pair[0], *pair[1]]):
                     name = f"{arm}/{measure}"
                     if names is None or name in names:
                         series = self._series.setdefault(name, Series(kind_of(measure)))
-                        series.add(pair[0][measure], pair[1][measure])
+                        series.add(pair[0].get(measure), pair[1].get(measure))
 
     def begin_again(self, names: Iterable[str]) -> None:
         """Let further rounds of these measurements be their second series."""
@@ -157,6 +137,7 @@ class Bench:
         return {
             "schema": SCHEMA,
             "source": "commits",
+            "suite": self._suite_name(),
             "advisory": False,
             **heads,
             "notes": self.notes,
@@ -172,8 +153,8 @@ class Bench:
             "name": name,
             "kind": series.kind,
             "unit": _UNITS[series.kind],
-            "base": series.base,
-            "candidate": series.candidate,
+            "base": series.side("base"),
+            "candidate": series.side("candidate"),
             "again": series.again,
             "margin": self._sampling.margin if series.kind == "accuracy" else None,
             "failures": self._failures.get(arm_of(name), []),
@@ -182,36 +163,14 @@ class Bench:
             ),
         }
 
-    def _open(self) -> tuple[Json, Json]:
-        """Have both sides resolve the suite; check that each runs its own code."""
-        wanted = self._sampling.arms
-        opened = []
-        for side in self._sides:
-            request = {
-                "suite": str(side.suite),
-                "arms": wanted,
-                "data": None if self._sampling.data is None else str(self._sampling.data.resolve()),
-                "replicates": max(1, self._sampling.replicates),
-                "device": self._device,
-            }
-            question = self._ask_for("open", side, request)
-            answer = ask([question], width=1, timeout_seconds=self._timeout, heard=self._heard)[0]
-            if answer.value is None:
-                # A suite that the base cannot read leaves nothing to compare with; the candidate's is an error.
-                code = 3 if side.name == "base" else answer.exit_code or 5
-                text = (answer.failure or "").replace(f"{side.tree}{os.sep}", "")
-                raise GateRefused(f"{side.name} ({side.label}): {text}", code)
-            check_code(side, answer.value)
-            opened.append(answer.value)
-        known = list(dict.fromkeys(name for one in opened for name in one["all_arms"]))
-        for name in wanted or ():
-            if name not in known:
-                raise GateRefused(f'there is no arm "{name}" on either side{nearest(name, known)}')
-        for side, one in zip(self._sides, opened, strict=True):
-            for name, arm in one["arms"].items():
-                if arm["failure"]:
-                    self._failures.setdefault(name, []).append(f"{side.name}: {arm['failure']}")
-        return opened[0], opened[1]
+    def _ask_to_open(self, side: Side, request: Json) -> Answer:
+        question = self._ask_for("open", side, request)
+        return ask([question], width=1, timeout_seconds=self._timeout, heard=self._heard)[0]
+
+    def _suite_name(self) -> str:
+        # One machine's history holds the figures of its CPU and of its GPU.
+        name, kind = str(self._opened[1]["suite"]), self._device.partition(":")[0]
+        return name if kind == "cpu" else f"{name} on {kind}"
 
     def _lonely(self) -> tuple[list[str], list[str]]:
         """Return the arms that base alone has, and those that candidate alone has."""
@@ -236,7 +195,7 @@ class Bench:
 
     def _take_pair(self, arm: str, number: int) -> list[dict[str, float]]:
         """Take one sample of each side; an empty one where it failed."""
-        order = (0, 1) if number % 2 == 0 else (1, 0)
+        order = order_of(f"{self._sides[0].commit}/{self._sides[1].commit}/{arm}", number)
         in_turns = self._device == "cpu" and not self._has_workers(arm)
         questions = [self._question("time", side, arm, 0, in_turns) for side in order]
         if in_turns:

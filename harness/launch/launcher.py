@@ -8,17 +8,24 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.launch.options import Options, RunSummary, default_jobs, devices, resolve_device
+from harness.launch.options import Options, RunSummary, make_places, resolve_device
 from harness.launch.pool import Ending, Pool
-from harness.launch.process import Server, Task
+from harness.launch.process import Server
 from harness.launch.progress import Lines, Progress
 from harness.launch.stop import Stop
+from harness.launch.task import Member, Task
+from harness.launch.tasks import Group, Tasks, groups_of
 from harness.launch.worker import now
-from harness.record import files
-from harness.record.fingerprint import code, host, session
-from harness.record.record import AGAIN, dead_outcome, dead_timing, timing_record, trial_record
+from harness.record.record import (
+    AGAIN,
+    dead_outcome,
+    dead_timing,
+    timing_record,
+    together_mode,
+    trial_record,
+)
 from harness.record.store import Store
-from harness.suite.plan import Job, Plan, Trial
+from harness.suite.plan import Plan, Trial
 
 Json = dict[str, Any]
 _RETRIES = 2
@@ -81,15 +88,14 @@ class _Launch:
         self._plan = plan
         self._json = plan.to_json()
         self._store = store
-        self._data = data
         self._options = options
         self._progress = progress
         self._notify = notify
-        self._arms = {arm.name: arm for arm in plan.arms}
-        self._device = resolve_device(options.device)
+        self._tasks = Tasks(plan, store, data, options)
+        self._places = make_places(plan, options, resolve_device(options.device))
+        self._modes: dict[tuple[str, int], Json] = {}
+        self._one_by_one: dict[str, Json] = {}
         self._server = Server([*options.warm, *options.preload])
-        self._refs: dict[str, dict[str, str | None]] = {}
-        self._submitted = 0
         self._again: Counter[str] = Counter()
         self._ended = 0
         reading = store.read(self._json)
@@ -126,21 +132,26 @@ class _Launch:
             return
         self._notify("harness_suite_started", suite=self._json, trials=trials)
         self._progress.begin("trials", len(trials))
-        width = self._options.jobs or default_jobs(self._plan, self._device)
-        queue = deque(trials)
+        queue = deque(groups_of(trials, self._plan.together))
 
-        def ended(trial: Trial, task: Task, ending: Ending) -> None:
-            if self._trial_ended(trial, task, ending):
-                queue.appendleft(trial)
+        def ended(group: Group, task: Task, ending: Ending) -> None:
+            again = [*self._group_ended(group, task, ending), *queue]
+            queue.clear()
+            queue.extend(one for waiting in again for one in self._split(waiting))
 
-        self._pool(stop, width, patient=True).run(queue, self._trial_task, ended)
+        def admits(group: Group) -> bool:
+            return self._places.find(self._is_alone(group)) is not None
+
+        self._pool(stop, admits, patient=True).run(queue, self._trial_task, ended)
 
     def time(self, stop: Stop) -> None:
         """Run the timing pass: nothing else runs meanwhile."""
         timings = self.missing_timings()
         if timings:
             self._progress.begin("timings", len(timings))
-            self._pool(stop, 1, patient=False).run(deque(timings), self._timing_task, self._timing_ended)
+            # Each has the machine to itself.
+            pool = self._pool(stop, lambda _: self._places.is_empty(), patient=False)
+            pool.run(deque(timings), self._timing_task, self._timing_ended)
 
     def summary(self) -> RunSummary:
         """Return what it came to."""
@@ -151,125 +162,104 @@ class _Launch:
         unresolved = sum(arm.failure is not None for arm in self._plan.arms) * self._plan.replicates
         return RunSummary(self._ended, self._reused, ended - completed + unresolved, self.interrupted)
 
-    def _pool(self, stop: Stop, width: int, *, patient: bool) -> Pool[Any]:
+    def _pool(self, stop: Stop, admits: Callable[[Any], bool], *, patient: bool) -> Pool[Any]:
         return Pool(
             self._server,
             stop,
-            width=width,
+            admits=admits,
             timeout_seconds=self._options.timeout_seconds,
             patient=patient,
-            heard=lambda task, message: self._progress.message(_label(task.heading), message),
+            heard=self._heard,
         )
 
-    def _shared_refs(self, arm: str) -> dict[str, str | None]:
-        if arm not in self._refs:
-            entry = self._arms[arm]
-            share = self._store.share
-            manifest = self._plan.manifests.get(entry.data or "")
-            self._refs[arm] = {
-                "recipe": share(entry.recipe),
-                "components": share(entry.components),
-                "manifest": share(manifest) if manifest is not None else None,
-                "host": share(host()),
-                "code": share(code()),
-                "session": share(session()),
-            }
-        return self._refs[arm]
+    def _heard(self, task: Task, message: Mapping[str, Any]) -> None:
+        if message.get("kind") == "room":
+            self._places.learn(task.device, message)
+        elif message.get("kind") == "mode":
+            self._modes[task.heading["arm"], len(task.members)] = dict(message["mode"])
+        self._progress.message(_label(task.heading), message)
 
-    def _trial_task(self, trial: Trial) -> Task:
-        attempt = self._store.next_attempt(trial.id)
-        folder = self._store.trial_folder(trial.id)
-        files.make_folder(folder)
-        files.remove_leftovers(folder)
-        job = self._job(trial, attempt, folder)
-        return Task(
-            kind="trial",
-            function=self._options.trial_function,
-            job=job.to_json(),
-            heading=self._heading(arm=trial.arm, trial=trial.id, replicate=trial.replicate, attempt=attempt),
-            refs=self._shared_refs(trial.arm),
-            store=self._store.root,
-            lock=folder / ".lock",
-            stem=folder / str(attempt),
-        )
+    def _is_alone(self, group: Group) -> bool:
+        """Whether a trial was lost once, for want of memory it may be: it then has its device to itself."""
+        return any(self._again[trial.id] for trial in group)
+
+    def _trial_task(self, group: Group) -> Task:
+        is_alone = self._is_alone(group)
+        device = self._places.take(is_alone)
+        width = {"jobs": self._places.jobs, "jobs_per_device": self._places.per_device(device)}
+        mode = None
+        if len(group) > 1:
+            mode = self._modes.get((group[0].arm, len(group)))
+        elif self._plan.together > 1:
+            mode = self._one_by_one.get(group[0].id) or together_mode(1, "no other replicate was missing")
+        is_shared = not is_alone and self._places.is_shared(device)
+        return self._tasks.trial(group, device, width, mode, is_shared=is_shared)
+
+    def _split(self, group: Group) -> list[Group]:
+        """Return a group that waits as it is, or its trials by themselves where a probe has decided so."""
+        mode = self._modes.get((group[0].arm, len(group)))
+        if len(group) == 1 or mode is None or mode["together"] > 1:
+            return [group]
+        self._one_by_one |= {trial.id: mode for trial in group}
+        return [(trial,) for trial in group]
 
     def _timing_task(self, key: tuple[int, str]) -> Task:
-        number, name = key
-        path = self._store.timing_path(self._json["hash"], number, name)
-        files.make_folder(path.parent)
-        # The unit is the round; every round times the same replicate, so that rounds differ by the machine alone.
-        trial = next(trial for trial in self._plan.trials if trial.arm == name)
-        return Task(
-            kind="timing",
-            function=self._options.timing_function,
-            job=self._job(trial, 0, path.parent).to_json(),
-            heading=self._heading(arm=name, round=number),
-            refs=self._shared_refs(name),
-            store=self._store.root,
-            lock=path.parent / ".lock",
-            stem=path.with_suffix(""),
-        )
+        return self._tasks.timing(*key, self._places.take(alone=True))
 
-    def _job(self, trial: Trial, attempt: int, folder: Path) -> Job:
-        arm = self._arms[trial.arm]
-        names = devices(self._device)
-        self._submitted += 1
-        return Job(
-            trial=trial.id,
-            arm=trial.arm,
-            replicate=trial.replicate,
-            attempt=attempt,
-            seed=self._plan.seed,
-            salt="",
-            recipe=arm.recipe,
-            manifest=self._plan.manifests[arm.data or ""],
-            data=str(self._data[arm.data or ""].resolve()),
-            plugins=tuple(str(path) for path in self._options.plugins),
-            device=names[self._submitted % len(names)],
-            folder=str(folder.resolve()),
-            checkpoint_seconds=self._options.checkpoint_seconds,
-            timing_seconds=float(self._plan.timing["seconds"]),
-            data_root=None if self._options.data_root is None else str(self._options.data_root.resolve()),
-            loader=self._plan.loader,
-            measure=self._plan.measure,
-        )
+    def _group_ended(self, group: Group, task: Task, ending: Ending) -> list[Group]:
+        """Enter how a child ended; return what is to run again now."""
+        self._places.leave(task.device)
+        missing = [
+            (trial, member)
+            for trial, member in zip(group, task.members, strict=True)
+            if not self._was_written(trial, member, ending.seconds)
+        ]
+        if missing and len(group) > 1 and ending.status not in ("stopped", "lost"):
+            # What goes wrong in a stack is nobody's result: each replicate's own trial will tell.
+            mode = self._why_one_by_one(group, ending)
+            self._progress.say(f"{group[0].arm}: replicates are trained one by one: {mode['reason']}")
+            self._one_by_one |= {trial.id: mode for trial, _ in missing}
+            return [(trial,) for trial, _ in missing]
+        for trial, member in missing:
+            if ending.status == "stopped":
+                self._progress.finished(_label(member.heading), "stopped", ending.seconds)
+            else:
+                self._write_dead(trial, task, member, ending)
+        again = [
+            trial for trial in group if self._statuses.get(trial.id) is None and ending.status != "stopped"
+        ]
+        self._again.update(trial.id for trial in again)
+        again = [trial for trial in again if self._again[trial.id] <= _RETRIES]
+        return groups_of(again, len(group))
 
-    def _heading(self, **more: Any) -> Json:
-        return {
-            "protocol": self._json["protocol"],
-            "suite": self._json["suite"],
-            "plan": self._json["hash"],
-            **more,
-        }
-
-    def _trial_ended(self, trial: Trial, task: Task, ending: Ending) -> bool:
-        """Enter how a trial ended; return whether it is to run again now."""
-        attempt = task.heading["attempt"]
+    def _was_written(self, trial: Trial, member: Member, seconds: float) -> bool:
+        attempt = member.heading["attempt"]
         record = next((r for r in self._store.attempts(trial.id) if r["attempt"] == attempt), None)
-        if record is None and ending.status == "stopped":
-            self._progress.finished(_label(task.heading), "stopped", ending.seconds)
-            return False
-        if record is None:
-            status = "lost" if ending.status == "done" else ending.status
-            record = self._write_dead(trial, task, status, ending)
-        else:
-            self._told(trial, record, ending.seconds)
-        if record["status"] not in AGAIN:
-            return False
-        self._again[trial.id] += 1
-        return self._again[trial.id] <= _RETRIES
+        if record is not None:
+            self._told(trial, record, seconds)
+        return record is not None
 
-    def _write_dead(self, trial: Trial, task: Task, status: str, ending: Ending) -> Json:
+    def _why_one_by_one(self, group: Group, ending: Ending) -> Json:
+        mode = self._modes.get((group[0].arm, len(group)))
+        if ending.status == "done" and mode is not None and mode["together"] == 1:
+            return mode
+        error = (ending.culprit or {}).get("error") or "it left no records"
+        reason = f"trained at once, their process ended ({ending.status}): {error.partition(chr(10))[0]}"
+        mode = together_mode(1, reason)
+        self._modes[group[0].arm, len(group)] = mode
+        return mode
+
+    def _write_dead(self, trial: Trial, task: Task, member: Member, ending: Ending) -> None:
+        outcome = dead_outcome("lost" if ending.status == "done" else ending.status, ending.culprit)
         record = trial_record(
-            dead_outcome(status, ending.culprit),
-            heading=task.heading,
-            refs={**task.refs, "initial_parameters": None, "pipeline": None},
+            {**outcome, "mode": task.mode},
+            heading=member.heading,
+            refs={**member.refs, "initial_parameters": None, "pipeline": None},
             started_at=task.started_at,
             finished_at=now(),
         )
         self._store.write_trial(record)
         self._told(trial, record, ending.seconds)
-        return record
 
     def _told(self, trial: Trial, record: Json, seconds: float) -> None:
         if record["status"] not in AGAIN:
@@ -280,6 +270,7 @@ class _Launch:
         self._notify("harness_trial_finished", trial=trial, record=record)
 
     def _timing_ended(self, _: tuple[int, str], task: Task, ending: Ending) -> None:
+        self._places.leave(task.device)
         label = _label(task.heading)
         if ending.status in ("stopped", "lost"):
             # By the machine's fault: nothing is written, and the same command times it.
@@ -287,7 +278,7 @@ class _Launch:
             return
         if ending.status != "done":
             timing = dead_timing(ending.status, ending.culprit)
-            heading, refs = task.heading, task.refs
+            heading, refs = task.heading, task.members[0].refs
             record = timing_record(
                 timing, heading=heading, refs=refs, started_at=task.started_at, finished_at=now()
             )

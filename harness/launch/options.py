@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.launch.places import Places
+from harness.launch.room import free_host_bytes, usable_cores
 from harness.record.fingerprint import host
 from harness.suite.plan import Plan
 
@@ -39,7 +40,10 @@ class Options:
     """How a run is to go.
 
     Attributes:
-        jobs: Trials at a time; 0 takes the cores over the threads of a trial, or the number of GPUs.
+        jobs: Trials at a time; 0 takes the cores over the threads of a trial, or the number of GPUs, as far as
+            the host's memory holds them.
+        jobs_per_device: Trials at a time on one GPU; 0 finds it by the memory that the first one needs, None takes
+            one, or as many as `jobs` comes to.
         device: "auto", "cpu", "cuda" or "cuda:1".
         timeout_seconds: A trial without progress for so long is ended; 0 waits for ever.
         checkpoint_seconds: Least time between two checkpoints of a trial.
@@ -48,10 +52,12 @@ class Options:
         warm: Modules that the process server imports before the first trial.
         preload: Libraries that components let it import besides.
         trial_function: What runs a trial, "module:name".
+        together_function: What runs replicates at once.
         timing_function: What times an arm, "module:name".
     """
 
     jobs: int = 0
+    jobs_per_device: int | None = None
     device: str = "auto"
     timeout_seconds: float = 600.0
     checkpoint_seconds: float = 30.0
@@ -66,16 +72,25 @@ class Options:
     )
     preload: tuple[str, ...] = ()
     trial_function: str = "harness.engine.trial:run_trial"
+    together_function: str = "harness.engine.together:run_together"
     timing_function: str = "harness.engine.timing:time_arm"
 
 
-def default_jobs(plan: Plan, device: str) -> int:
-    """Return how many trials run at a time: the cores over a trial's threads, or the number of GPUs."""
-    if device.startswith("cuda"):
-        return len(devices(device))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def cores_over_threads(plan: Plan) -> int:
+    """Return how many trials the usable cores hold: at least one."""
     threads = max((int(arm.recipe["numerics"]["threads"]) for arm in plan.arms if not arm.failure), default=1)
-    return max(1, cores // max(1, threads))
+    return max(1, usable_cores() // max(1, threads))
+
+
+def make_places(plan: Plan, options: Options, device: str) -> Places:
+    """Return where the trials of a plan run, on "cpu", "cuda" or "cuda:1"."""
+    return Places(
+        devices(device),
+        jobs=options.jobs,
+        per_device=options.jobs_per_device,
+        cores=cores_over_threads(plan),
+        free_host_bytes=free_host_bytes(),
+    )
 
 
 def resolve_device(device: str) -> str:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from harness.errors import StoreError
-from harness.launch.process import Child, Server, Task
+from harness.launch.process import Child, Server
 from harness.launch.stop import Stop
+from harness.launch.task import Task
 from harness.launch.verdict import of_death, oom_kills
 from harness.record.record import culprit
 
@@ -40,7 +41,7 @@ class Pool(Generic[Key]):
     Args:
         server: Starts the children.
         stop: Counts requests to stop.
-        width: How many run at a time.
+        admits: Whether there is room for a task beside those that run; it is asked again when one has ended.
         timeout_seconds: A child that shows no progress for so long is ended; 0 waits for ever.
         patient: Whether a child that is asked to stop is given the time to checkpoint.
         heard: Called with a task and each message from its child.
@@ -51,14 +52,14 @@ class Pool(Generic[Key]):
         server: Server,
         stop: Stop,
         *,
-        width: int,
+        admits: Callable[[Key], bool],
         timeout_seconds: float,
         patient: bool,
         heard: Callable[[Task, Mapping[str, Any]], None],
     ) -> None:
         self._server = server
         self._stop = stop
-        self._width = width
+        self._admits = admits
         self._timeout = timeout_seconds
         self._patient = patient
         self._heard = heard
@@ -76,7 +77,7 @@ class Pool(Generic[Key]):
         """
         try:
             while True:
-                while queue and len(self._children) < self._width and not self._is_stopping():
+                while queue and not self._is_stopping() and self._admits(queue[0]):
                     key = queue.popleft()
                     self._children.append((key, self._server.start(make(key))))
                 if not self._children:

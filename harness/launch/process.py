@@ -8,73 +8,23 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import orjson
 
 from harness.launch import worker
+from harness.launch.task import Task
 from harness.launch.verdict import oom_kills
 
 LOG_CAP_BYTES = 1_000_000
 _STACKS_WAIT_SECONDS = 2.0
 _START_TRIES = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What a child is to do; all of it JSON.
-
-    Attributes:
-        kind: "trial" or "timing".
-        function: "module:name" of what is called with the job.
-        job: A `suite.plan.Job`.
-        heading: The record's heading.
-        refs: The record's hashes of shared values.
-        store: The results folder of the suite.
-        lock: File that is locked while the child works.
-        started_at: When it was made; for the record of a child that leaves none.
-        stem: Path without suffix of what the child leaves beside its record: log and stacks.
-    """
-
-    kind: str
-    function: str
-    job: Mapping[str, Any]
-    heading: Mapping[str, Any]
-    refs: Mapping[str, str | None]
-    store: Path
-    lock: Path
-    stem: Path
-    started_at: str = field(default_factory=worker.now)
-
-    @property
-    def log(self) -> Path:
-        """What the child prints, capped."""
-        return self.stem.with_name(self.stem.name + ".log")
-
-    @property
-    def stacks(self) -> Path:
-        """Where the child's stacks are dumped on a timeout or a crash."""
-        return self.stem.with_name(self.stem.name + ".stacks")
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the task as the worker reads it."""
-        return {
-            "kind": self.kind,
-            "function": self.function,
-            "job": self.job,
-            "heading": self.heading,
-            "refs": self.refs,
-            "store": str(self.store),
-            "lock": str(self.lock),
-            "stacks": str(self.stacks),
-        }
 
 
 class Server:

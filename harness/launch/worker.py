@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,6 +25,7 @@ from typing import Any
 import orjson
 
 from harness.errors import StoreError
+from harness.launch import room
 from harness.record import lock
 from harness.record.record import timing_record, trial_record
 from harness.record.store import Store
@@ -52,7 +54,12 @@ def main(task_bytes: bytes, connection: Connection, output: Connection) -> None:
 
     send({"kind": "hello", "server": os.getppid()})
     try:
-        with lock.hold(Path(task["lock"]), "a trial of harness", patience_seconds=_LOCK_PATIENCE_SECONDS):
+        with ExitStack() as locks:
+            for member in task["members"]:
+                path = Path(member["lock"])
+                locks.enter_context(
+                    lock.hold(path, "a trial of harness", patience_seconds=_LOCK_PATIENCE_SECONDS)
+                )
             _work(task, send, stop.is_set)
     except StoreError as error:
         send({"kind": "store_error", "text": str(error)})
@@ -88,34 +95,60 @@ def _work(
 
     module, _, name = task["function"].partition(":")
     function = getattr(importlib.import_module(module), name)
-    job = Job.from_json(task["job"])
-    store = Store(Path(task["store"]))
+    jobs = [Job.from_json(member["job"]) for member in task["members"]]
     started_at = now()
+
+    def hand_in(number: int, outcome: Mapping[str, Any]) -> None:
+        send({"kind": "room", **room.needs(outcome, jobs[number].device)})
+        _write_trial(task, number, outcome, first_step[0] if first_step else None, started_at)
+
     report({"kind": "phase", "name": "build"})
     if task["kind"] == "timing":
-        timing = function(job, report=report)
-        record = timing_record(
-            timing, heading=task["heading"], refs=task["refs"], started_at=started_at, finished_at=now()
-        )
-        store.write_timing(record)
-        return
-    outcome = dict(function(job, report=report, stop=stop))
-    seconds = {
-        **(outcome.get("seconds") or {}),
-        "submission_to_first_step": first_step[0] if first_step else None,
-    }
-    refs = {**task["refs"], "initial_parameters": None, "pipeline": None}
+        _write_timing(task, function(jobs[0], report=report), started_at)
+    elif task["kind"] == "together":
+        function(jobs, mode=task["mode"], report=report, stop=stop, finished=hand_in)
+    else:
+        hand_in(0, {**function(jobs[0], report=report, stop=stop), "mode": task["mode"]})
+
+
+def _write_timing(task: Mapping[str, Any], timing: Mapping[str, Any], started_at: str) -> None:
+    (member,) = task["members"]
+    record = timing_record(
+        timing, heading=member["heading"], refs=member["refs"], started_at=started_at, finished_at=now()
+    )
+    Store(Path(task["store"])).write_timing(record)
+
+
+def _write_trial(
+    task: Mapping[str, Any],
+    number: int,
+    outcome: Mapping[str, Any],
+    to_first_step: float | None,
+    started_at: str,
+) -> None:
+    store, member = Store(Path(task["store"])), task["members"][number]
+    seconds = {**(outcome.get("seconds") or {}), "submission_to_first_step": to_first_step}
+    refs = {**member["refs"], "initial_parameters": None, "pipeline": None}
     for key in ("initial_parameters", "pipeline"):
         if outcome.get(key) is not None:
             refs[key] = store.share(outcome[key])
+    if outcome["status"] == "oom" and task["is_shared"]:
+        outcome = {**outcome, **_for_want_of_room(outcome)}
     record = trial_record(
         {**outcome, "seconds": seconds},
-        heading=task["heading"],
+        heading=member["heading"],
         refs=refs,
         started_at=started_at,
         finished_at=now(),
     )
     store.write_trial(record)
+
+
+def _for_want_of_room(outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """Return status and culprit of a trial that may have run out of memory by its neighbours' fault."""
+    culprit = outcome["culprit"] or {}
+    error = f"while it shared its device (it is run again alone): {culprit.get('error')}"
+    return {"status": "lost", "culprit": {**culprit, "error": error}}
 
 
 def now() -> str:

@@ -20,6 +20,7 @@ AGAIN = frozenset({"preempted", "lost"})
 
 _OUTCOME = (
     "status",
+    "mode",
     "culprit",
     "digests",
     "initial_parameters",
@@ -27,7 +28,11 @@ _OUTCOME = (
     "curves",
     "budget",
     "seconds",
+    "loader",
+    "data_wait_share",
+    "time_to_target",
     "memory",
+    "leak",
     "parameters",
     "pipeline",
     "observables",
@@ -39,12 +44,18 @@ _TIMING = (
     "status",
     "culprit",
     "images_per_second",
+    "compute_images_per_second",
     "evaluation_images_per_second",
     "step_seconds",
     "window_seconds",
     "warmup_steps",
     "steady_steps",
     "noisy",
+    "loader",
+    "data_wait_share",
+    "input_bound",
+    "latency_seconds",
+    "energy",
     "peak_memory_bytes",
     "seconds",
 )
@@ -53,6 +64,25 @@ _TIMING = (
 def culprit(error: str, traceback: str = "", *, step: int | None = None) -> dict[str, Any]:
     """Return the culprit of a trial in which no plugin could be named."""
     return {"plugin": None, "slot": None, "step": step, "error": error, "traceback": traceback}
+
+
+def together_mode(
+    together: int, reason: str | None = None, *, ratio: float | None = None, difference: float | None = None
+) -> dict[str, Any]:
+    """Return how a trial of a suite that asks for replicates at once was trained, as its record's `mode`.
+
+    Args:
+        together: Replicates that were trained at once; 1 for one by one.
+        reason: Why one by one; None where they were at once.
+        ratio: Serial time over the time at once, as the probe measured it.
+        difference: Largest relative difference of a loss between the two, in the probe.
+    """
+    return {
+        "together": together,
+        "probe_ratio": ratio,
+        "probe_loss_difference": difference,
+        "reason": reason,
+    }
 
 
 def dead_outcome(status: str, cause: Mapping[str, Any] | None) -> dict[str, Any]:

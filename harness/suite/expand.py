@@ -46,7 +46,7 @@ def expand(
         manifest["hash"]: dict(manifest) for arm in planned if arm.data and (manifest := manifests[arm.name])
     }
     problems = [one for arm in planned if arm.data for one in _too_few(arm, used[arm.data])]
-    keys = {arm.name: _arm_key(arm, suite.seed) for arm in planned if arm.failure is None}
+    keys = {arm.name: _arm_key(arm, suite.seed, suite.together) for arm in planned if arm.failure is None}
     problems += _twins(keys)
     if problems:
         raise SuiteError(str(suite.path), problems)
@@ -102,7 +102,7 @@ def _components(recipe: Mapping[str, Any], registry: Registry) -> list[dict[str,
     return described
 
 
-def _arm_key(arm: Arm, seed: int) -> str:
+def _arm_key(arm: Arm, seed: int, together: int) -> str:
     """Return the hash of all that an arm's trials have in common."""
     return digest_json(
         {
@@ -114,6 +114,8 @@ def _arm_key(arm: Arm, seed: int) -> str:
             "world_size": 1,
             "seed": seed,
             "salt": "",
+            # Only where it is asked for: sums in another order are not the same bits, and all other ids stay.
+            **({"together": together} if together > 1 else {}),
         }
     )
 

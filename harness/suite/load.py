@@ -25,6 +25,7 @@ from harness.suite.settings import (
     SuiteSettings,
     identifier_problem,
 )
+from harness.suite.target import target_problems
 from harness.suite.varies import differences, unknown_varies, varies_problems
 
 
@@ -132,6 +133,8 @@ class _Loading:
         if not self.keep_going:
             self._broken(registry, plugins)
         arms = self._arms(registry)
+        recipes = {name: arm.recipe for name, arm in arms.items()}
+        self.problems += target_problems(tables["measure"].get("target_top1"), recipes)
         baseline, names = self.document.get("baseline"), self._table("arms")
         if isinstance(baseline, str) and names and baseline not in names:
             self._say("baseline", self._no_arm(baseline))

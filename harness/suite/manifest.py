@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import DataError
+from harness.contract import Images
+from harness.errors import DataError, PluginError
 from harness.registry.digests import digest_json
 
 if TYPE_CHECKING:
@@ -15,51 +17,67 @@ if TYPE_CHECKING:
 
     from harness.contract import Prepared, Split
 
+Sink = Callable[[str, str, "np.ndarray"], None]
+"""Gets each decoded part of what is decoded when it is read: split, modality, uint8 (n, C, H, W)."""
+
 BYTES_AT_ONCE = 2**24
 
 NAMES_SHOWN = 10
 
 
 def make_manifest(
-    prepared: Prepared, full_name: str, licence: str, changes_label: Iterable[str]
+    prepared: Prepared,
+    full_name: str,
+    licence: str,
+    changes_label: Iterable[str],
+    *,
+    sink: Sink | None = None,
 ) -> dict[str, Any]:
-    """Check a decoded dataset and return its manifest, as docs/dataflow.md has it.
+    """Check a dataset and return its manifest, as docs/dataflow.md has it.
+
+    It is read once, in parts; decoded or yet to be decoded, the manifest is the same.
 
     Args:
-        prepared: The decoded dataset.
+        prepared: The dataset.
         full_name: The dataset plugin's full name.
         licence: The data's licence.
         changes_label: Names of augmentations that would change what a label means.
+        sink: Gets what was decoded on the way.
 
     Raises:
         DataError: Where the data is unfit: a type or shape that the contract does not allow, an empty split, an
-            empty class, a label out of range, samples that are in both splits, a channel of one value.
+            empty class, a label out of range, samples that are in both splits, a channel of one value, an image
+            that cannot be decoded.
+        PluginError: Where reading images breaks the contract.
     """
     where = f'dataset "{full_name}"'
-    splits = _splits(prepared)
+    splits = splits_of(prepared)
     if len(prepared.classes) < 2:
         raise DataError(f"{where}: {len(prepared.classes)} class, at least 2 are needed")
-    for name, split in splits.items():
-        _check_arrays(split, f"{where}, {name} split")
-    _check_same_shapes(prepared, where)
+    check_arrays(prepared, where)
     counts = {
         name: _class_counts(split, prepared.classes, f"{where}, {name} split")
         for name, split in splits.items()
     }
-    _check_overlap(prepared, where)
+    surveys = {name: _survey(name, split, where, sink) for name, split in splits.items()}
+    _check_overlap(surveys["train"].samples, surveys["test"].samples, where)
     manifest: dict[str, Any] = {
         "dataset": full_name,
         "classes": list(prepared.classes),
         "modalities": {
-            name: _modality(array, f"{where}, {name}")
+            name: {
+                "shape": list(array.shape[1:]),
+                "dtype": str(array.dtype),
+                **_statistics(surveys["train"].histograms[name], f"{where}, {name}"),
+            }
             for name, array in sorted(prepared.train.inputs.items())
         },
         "splits": {
             name: {
                 "count": len(split.labels),
                 "class_counts": counts[name],
-                "digest": digest_json(sorted((key, _digest(array)) for key, array in split.inputs.items())),
-                "labels_digest": _digest(split.labels),
+                "digest": digest_json(sorted(surveys[name].digests.items())),
+                "labels_digest": labels_digest(split.labels),
             }
             for name, split in splits.items()
         },
@@ -76,19 +94,44 @@ def manifest_hash(manifest: Mapping[str, Any]) -> str:
     return digest_json({name: value for name, value in manifest.items() if name != "hash"})
 
 
-def arrays_of(prepared: Prepared) -> Iterator[tuple[tuple[str, str], np.ndarray]]:
-    """Yield every array of a dataset with its (split, name), the name being a modality's or "labels"."""
-    for name, split in _splits(prepared).items():
-        for modality, array in split.inputs.items():
-            yield (name, modality), array
-        yield (name, "labels"), split.labels
-
-
-def _splits(prepared: Prepared) -> dict[str, Split]:
+def splits_of(prepared: Prepared) -> dict[str, Split]:
+    """Return the splits by their names."""
     return {"train": prepared.train, "test": prepared.test}
 
 
-def _check_arrays(split: Split, where: str) -> None:
+def labels_digest(labels: np.ndarray) -> str:
+    """Return the digest of labels, int64 (N,)."""
+    digest = _begun(labels)
+    digest.update(labels.tobytes())
+    return digest.hexdigest()
+
+
+def read_rows(images: Images, rows: np.ndarray, where: str) -> np.ndarray:
+    """Decode some rows and hold them to the contract.
+
+    Raises:
+        DamagedImage, ValueError, OSError: As the images' own.
+        PluginError: Where something else comes than uint8 (n, C, H, W).
+    """
+    found = images.read(rows)
+    wanted = (len(rows), *images.shape[1:])
+    if _seen(found) != f"uint8 {wanted}":
+        raise PluginError(f"{where}: Images.read gave {_seen(found)}, expected uint8 {wanted}")
+    return found
+
+
+def check_arrays(prepared: Prepared, where: str) -> None:
+    """Hold types, shapes and counts to the contract, without a look at the samples.
+
+    Raises:
+        DataError: Saying what was found where, and what was expected.
+    """
+    for name, split in splits_of(prepared).items():
+        _check_split(split, f"{where}, {name} split")
+    _check_same_shapes(prepared, where)
+
+
+def _check_split(split: Split, where: str) -> None:
     import numpy as np
 
     labels = split.labels
@@ -97,9 +140,9 @@ def _check_arrays(split: Split, where: str) -> None:
     if not split.inputs:
         raise DataError(f"{where}: no inputs")
     for name, array in split.inputs.items():
-        if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or array.ndim < 2:
+        if not isinstance(array, np.ndarray | Images) or array.dtype != np.uint8 or len(array.shape) < 2:
             raise DataError(f"{where}: {name} is {_seen(array)}, expected uint8 (N, C, ...)")
-        if name == "image" and (array.ndim != 4 or array.shape[1] not in (1, 3)):
+        if name == "image" and (len(array.shape) != 4 or array.shape[1] not in (1, 3)):
             raise DataError(f"{where}: image is {_seen(array)}, expected uint8 (N, C, H, W) with C of 1 or 3")
         if len(array) != len(labels):
             raise DataError(f"{where}: {len(array):,} samples of {name} and {len(labels):,} labels")
@@ -110,7 +153,9 @@ def _check_arrays(split: Split, where: str) -> None:
 def _seen(value: object) -> str:
     import numpy as np
 
-    return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
+    if isinstance(value, np.ndarray | Images):
+        return f"{value.dtype} {value.shape}"
+    return type(value).__name__
 
 
 def _check_same_shapes(prepared: Prepared, where: str) -> None:
@@ -143,8 +188,63 @@ def _class_counts(split: Split, classes: tuple[str, ...], where: str) -> list[in
     return counts
 
 
-def _check_overlap(prepared: Prepared, where: str) -> None:
-    train, test = _sample_digests(prepared.train), _sample_digests(prepared.test)
+@dataclass(frozen=True, slots=True)
+class _Survey:
+    """What one pass over a split found.
+
+    Attributes:
+        digests: By modality, the digest of its type, shape and bytes.
+        samples: A digest of each sample over all its modalities.
+        histograms: By modality, int64 (C, 256): how often each channel has each value.
+    """
+
+    digests: dict[str, str]
+    samples: list[bytes]
+    histograms: dict[str, np.ndarray]
+
+
+def _survey(name: str, split: Split, where: str, sink: Sink | None) -> _Survey:
+    """Read a split once, in parts of about `BYTES_AT_ONCE`, so that no copy of the whole is made."""
+    import numpy as np
+
+    arrays = dict(sorted(split.inputs.items()))
+    digests = {modality: _begun(array) for modality, array in arrays.items()}
+    histograms = {modality: np.zeros((array.shape[1], 256), np.int64) for modality, array in arrays.items()}
+    samples: list[bytes] = []
+    step = max(1, BYTES_AT_ONCE // max(1, sum(math.prod(array.shape[1:]) for array in arrays.values())))
+    for start in range(0, len(split.labels), step):
+        rows = np.arange(start, min(start + step, len(split.labels)))
+        hashes = [blake2b(digest_size=16) for _ in rows]
+        for modality, array in arrays.items():
+            part = array[start : start + step]
+            if isinstance(part, Images):
+                part = _decoded(part, f"{where}, {name} split")
+                if sink is not None:
+                    sink(name, modality, part)
+            part = np.ascontiguousarray(part)
+            digests[modality].update(part.data)
+            for channel, counts in enumerate(histograms[modality]):
+                counts += np.bincount(part[:, channel].ravel(), minlength=256)
+            for digest, sample in zip(hashes, part, strict=True):
+                digest.update(sample.data)
+        samples += [digest.digest() for digest in hashes]
+    return _Survey({key: digest.hexdigest() for key, digest in digests.items()}, samples, histograms)
+
+
+def _decoded(images: Images, where: str) -> np.ndarray:
+    import numpy as np
+
+    try:
+        return read_rows(images, np.arange(len(images)), where)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{where}: {error}") from error
+    except PluginError:
+        raise
+    except Exception as error:
+        raise PluginError(f"{where}: reading failed: {type(error).__name__}: {error}") from error
+
+
+def _check_overlap(train: list[bytes], test: list[bytes], where: str) -> None:
     both = set(train) & set(test)
     if both:
         in_train, in_test = (sum(digest in both for digest in digests) for digests in (train, test))
@@ -155,41 +255,15 @@ def _check_overlap(prepared: Prepared, where: str) -> None:
         )
 
 
-def _sample_digests(split: Split) -> list[bytes]:
-    digests = []
-    arrays = [array for _, array in sorted(split.inputs.items())]
-    for index in range(len(split.labels)):
-        digest = blake2b(digest_size=16)
-        for array in arrays:
-            digest.update(array[index].tobytes())
-        digests.append(digest.digest())
-    return digests
+def _begun(array: np.ndarray | Images) -> blake2b:
+    shape = tuple(map(int, array.shape))
+    return blake2b(f"{array.dtype.str} {shape} ".encode(), digest_size=16)
 
 
-def _digest(array: np.ndarray) -> str:
-    """Return the digest of an array's type, shape and bytes."""
-    digest = blake2b(f"{array.dtype.str} {array.shape} ".encode(), digest_size=16)
-    for part in _parts(array):
-        digest.update(part.tobytes())
-    return digest.hexdigest()
-
-
-def _parts(array: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield an array in parts of about `BYTES_AT_ONCE`, so that no copy of the whole is made."""
-    samples = max(1, BYTES_AT_ONCE // max(1, array[0].nbytes))
-    for start in range(0, len(array), samples):
-        yield array[start : start + samples]
-
-
-def _modality(array: np.ndarray, where: str) -> dict[str, Any]:
-    """Return shape, type, and each channel's mean and population standard deviation, in 0..1."""
+def _statistics(histogram: np.ndarray, where: str) -> dict[str, list[float]]:
+    """Return each channel's mean and population standard deviation, in 0..1."""
     import numpy as np
 
-    channels = array.shape[1]
-    histogram = np.zeros((channels, 256), np.int64)
-    for part in _parts(array):
-        for channel in range(channels):
-            histogram[channel] += np.bincount(part[:, channel].ravel(), minlength=256)
     values = np.arange(256) / 255
     mean, std = [], []
     for channel, counts in enumerate(histogram):
@@ -201,4 +275,4 @@ def _modality(array: np.ndarray, where: str) -> dict[str, Any]:
             )
         mean.append(center)
         std.append(spread)
-    return {"shape": list(array.shape[1:]), "dtype": str(array.dtype), "mean": mean, "std": std}
+    return {"mean": mean, "std": std}

@@ -4,6 +4,10 @@
 
 The key covers what the data was made by: components with their source digests, parameters and the data root.
 What came out is in the manifest's own hash, which goes into every trial id.
+
+A modality that the dataset gives as `Images` may stay as published, to be decoded in each epoch (`stream`): then
+its arrays are not there. `encoded.json` names such modalities, `<split>.rows.npy` the rows that are used, and
+`<split>.<modality>.digests.npy` says whether they are still the same. Decoded or not is no part of the manifest, and what is missing is decoded when a later run asks for it.
 """
 
 from __future__ import annotations
@@ -16,15 +20,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import orjson
 import platformdirs
 
-from harness.contract import Prepared
+from harness.contract import Images, Prepared
 from harness.errors import DataError, HarnessError, PluginError
 from harness.registry.digests import digest_json
-from harness.suite.manifest import arrays_of, make_manifest, manifest_hash
+from harness.suite.damaged import leave_out_damaged
+from harness.suite.decoded import decoded_into, open_durably
+from harness.suite.manifest import check_arrays, make_manifest, manifest_hash, splits_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,6 +42,15 @@ FORMAT = 1
 """Counts up when what lies in a prepared folder changes, so that older folders are not opened."""
 
 MANIFEST = "manifest.json"
+ENCODED = "encoded.json"
+
+STREAM_BYTES = 20 * 2**30
+"""Decoded data of more than this is left as published, unless the suite asks for it."""
+
+STREAM_SHARE = 0.5
+"""So is what would take more than this share of the disk's free room."""
+
+Mode = Literal["auto", "resident", "memory", "stream"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +72,12 @@ def default_cache() -> Path:
 
 
 def prepare(
-    dataset: Mapping[str, Any], registry: Registry, data_root: Path | None, cache: Path
+    dataset: Mapping[str, Any],
+    registry: Registry,
+    data_root: Path | None,
+    cache: Path,
+    *,
+    mode: Mode = "auto",
 ) -> PreparedData:
     """Return a dataset's prepared folder, made first where it is not there yet.
 
@@ -69,6 +89,8 @@ def prepare(
         registry: Where its component comes from.
         data_root: The data root, or None where none is set.
         cache: The cache folder; `default_cache()` unless the user says otherwise.
+        mode: How the suite wants samples to reach the device: with "stream" what can stay encoded does, with
+            "auto" where it is large, else everything is decoded.
 
     Raises:
         DataError: Where the data is absent, damaged or unfit, or the cache cannot be written.
@@ -79,22 +101,34 @@ def prepare(
     sources = [[component["full_name"], component["source_digest"]] for component in components]
     key = digest_json([FORMAT, sources, dataset["params"], None if root is None else os.fsencode(root).hex()])
     folder = cache / "prepared" / key
-    manifest = _complete(folder)
+    manifest = _complete(folder, mode)
     if manifest is None:
         with _lock(folder):
-            manifest = _complete(folder)
+            manifest = _complete(folder, mode)
             if manifest is None:
-                manifest = _make(dataset, components[0]["full_name"], registry, root, folder)
+                manifest = _make(dataset, components[0]["full_name"], registry, root, folder, mode)
     return PreparedData(manifest, folder)
 
 
-def _complete(folder: Path) -> dict[str, Any] | None:
-    """Return the manifest of a folder in which everything is there, else None."""
+def encoded_modalities(folder: Path) -> list[str]:
+    """Return the modalities of a prepared folder that the dataset can decode as they are read."""
+    try:
+        names: list[str] = orjson.loads((folder / ENCODED).read_bytes())
+    except FileNotFoundError:
+        return []
+    return names
+
+
+def _complete(folder: Path, mode: Mode) -> dict[str, Any] | None:
+    """Return the manifest of a folder in which everything is there that `mode` needs, else None."""
     try:
         manifest = orjson.loads((folder / MANIFEST).read_bytes())
         if manifest["hash"] != manifest_hash(manifest):
             return None
-        arrays = [*manifest["modalities"], "labels"]
+        encoded = encoded_modalities(folder)
+        may_stay = encoded if mode in ("auto", "stream") else []
+        arrays = [name for name in [*manifest["modalities"], "labels"] if name not in may_stay]
+        arrays += ["rows", *(f"{name}.digests" for name in encoded)] if encoded else []
         files = [_file(folder, split, name) for split in manifest["splits"] for name in arrays]
     except (OSError, ValueError, TypeError, KeyError):
         return None
@@ -135,32 +169,72 @@ def _disk(folder: Path, size: int) -> Iterator[None]:
 
 
 def _make(
-    dataset: Mapping[str, Any], full_name: str, registry: Registry, root: Path | None, folder: Path
+    dataset: Mapping[str, Any],
+    full_name: str,
+    registry: Registry,
+    root: Path | None,
+    folder: Path,
+    mode: Mode,
 ) -> dict[str, Any]:
     """Decode, check and write; return the manifest. The caller holds the lock."""
-    component, prepared = _decode(dataset, full_name, registry, root)
-    manifest = make_manifest(prepared, full_name, component.licence, component.changes_label)
-    size = sum(array.nbytes for _, array in arrays_of(prepared))
+    component, found = _decode(dataset, full_name, registry, root)
+    check_arrays(found, f'dataset "{full_name}"')
+    prepared, rows = leave_out_damaged(found, f'dataset "{full_name}"')
+    arrays: dict[tuple[str, str], np.ndarray | Images] = {
+        (split, name): array
+        for split, part in splits_of(prepared).items()
+        for name, array in (*part.inputs.items(), ("labels", part.labels))
+    }
+    images = {key: array for key, array in arrays.items() if isinstance(array, Images)}
+    free = shutil.disk_usage(folder.parent).free
+    decoding = {} if _stay_encoded(images, mode, free) else images
+    whole = {key: array for key, array in arrays.items() if not isinstance(array, Images)}
+    whole |= {(split, "rows"): kept for split, kept in rows.items()}
+    size = sum(a.nbytes for a in whole.values()) + sum(a.nbytes for a in decoding.values())
     temporary = folder.with_name(f".{folder.name}.partial")
     with _disk(folder, size):
-        if shutil.disk_usage(folder.parent).free < size:
+        if free < size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         shutil.rmtree(temporary, ignore_errors=True)  # what a crash left; nobody else has the lock
         try:
             temporary.mkdir()
-            for (split, name), array in arrays_of(prepared):
-                with _durable(_file(temporary, split, name)) as file:
+            with decoded_into(temporary, images, decoding) as sink:
+                manifest = make_manifest(
+                    prepared, full_name, component.licence, component.changes_label, sink=sink
+                )
+            for (split, name), array in whole.items():
+                with open_durably(_file(temporary, split, name)) as file:
                     _save(file, array)
-            with _durable(temporary / MANIFEST) as file:
-                file.write(orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2))
+            _write_json(temporary / ENCODED, sorted({name for _, name in images}))
+            _write_json(temporary / MANIFEST, manifest)
             _sync(temporary)
-            if folder.is_dir():  # damaged, or it would have been opened
-                shutil.rmtree(folder)
-            temporary.rename(folder)
+            _put_in_place(temporary, folder, manifest)
             _sync(folder.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     return manifest
+
+
+def _stay_encoded(images: Mapping[tuple[str, str], Images], mode: Mode, free: int) -> bool:
+    """Return whether images are left as published, given the disk's free room in bytes."""
+    size = sum(array.nbytes for array in images.values())
+    return mode == "stream" or (mode == "auto" and size > min(STREAM_BYTES, STREAM_SHARE * free))
+
+
+def _put_in_place(temporary: Path, folder: Path, manifest: Mapping[str, Any]) -> None:
+    if not folder.is_dir():
+        temporary.rename(folder)
+        return
+    try:
+        is_same = orjson.loads((folder / MANIFEST).read_bytes()) == manifest
+    except (OSError, ValueError):
+        is_same = False
+    if is_same:  # it lacks an array: whoever reads the rest goes on
+        for file in temporary.iterdir():
+            file.replace(folder / file.name)
+    else:
+        shutil.rmtree(folder)
+        temporary.rename(folder)
 
 
 def _decode(
@@ -180,18 +254,15 @@ def _decode(
     return component, prepared
 
 
+def _write_json(path: Path, value: Any) -> None:
+    with open_durably(path) as file:
+        file.write(orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2))
+
+
 def _save(file: IO[bytes], array: np.ndarray) -> None:
     import numpy as np
 
     np.save(file, array, allow_pickle=False)
-
-
-@contextmanager
-def _durable(path: Path) -> Iterator[IO[bytes]]:
-    with path.open("wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _sync(folder: Path) -> None:

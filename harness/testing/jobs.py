@@ -46,7 +46,7 @@ def write_toy_data(folder: Path, data: toys.ToyDataset | None = None) -> dict[st
     for name, split in (("train", prepared.train), ("test", prepared.test)):
         np.save(folder / f"{name}.image.npy", split.inputs["image"])
         np.save(folder / f"{name}.labels.npy", split.labels)
-    pixels = prepared.train.inputs["image"].astype(np.float64) / 255
+    pixels = np.asarray(prepared.train.inputs["image"], np.float64) / 255
     image = {"shape": list(pixels.shape[1:]), "dtype": "uint8", "mean": [float(pixels.mean())]}
     return {
         "hash": "toy",

@@ -222,6 +222,41 @@ class ToyParts(Trick):
 
 
 @dataclass(frozen=True)
+class ToyTouch(Trick):
+    """Fills every slot of a step and computes nothing: what a trick's place in the step costs by itself."""
+
+    stage = Stage.OBJECTIVE
+    identity = {}
+
+    def bind(self, ctx: Context) -> Slots:
+        """Pass everything on."""
+        del ctx
+
+        def batch(batch: Batch) -> Batch:
+            return batch.with_target(batch.target)
+
+        def objective(
+            inner: Callable[[Batch], tuple[Tensor, Tensor]],
+        ) -> Callable[[Batch], tuple[Tensor, Tensor]]:
+            def passed(batch: Batch) -> tuple[Tensor, Tensor]:
+                loss, logits = inner(batch)
+                return loss, logits
+
+            return passed
+
+        def gradients(gradients: list[Tensor]) -> None:
+            del gradients
+
+        def update(inner: Update) -> Update:
+            def passed(closure: Closure) -> StepResult:
+                return inner(closure)
+
+            return passed
+
+        return Slots(batch=batch, objective=objective, gradients=gradients, update=update)
+
+
+@dataclass(frozen=True)
 class ToyError(Metric):
     """Top-1 error, in points."""
 
@@ -244,4 +279,5 @@ def harness_register(registry: RegistryView) -> None:
     registry.add("trick", "toy-penalty", ToyPenalty, summary="squared logits")
     registry.add("trick", "toy-ascent", ToyAscent, summary="a second point")
     registry.add("trick", "toy-parts", ToyParts, summary="micro-batches")
+    registry.add("trick", "toy-touch", ToyTouch, summary="every slot, nothing done")
     registry.add("metric", "toy-error", ToyError, summary="top-1 error")

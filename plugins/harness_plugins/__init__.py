@@ -30,12 +30,14 @@ def harness_register(registry: RegistryView) -> None:
         "parquet",
         f"{_P}.datasets.parquet:Parquet",
         summary="image rows in the Hugging Face layout, from local Parquet files",
+        preload=("torchvision",),
     )
     add(
         "dataset",
         "image-folder",
         f"{_P}.datasets.image_folder:ImageFolder",
         summary="image files in a folder for each class, any sizes",
+        preload=("torchvision",),
     )
     add(
         "dataset",

@@ -224,6 +224,7 @@ def test_a_no_op_is_reported(inputs: Any) -> None:
     given = inputs({"plain": 0.0, "nothing": 0.0, "idle": 0.3})
     for own, other in zip(given.of("nothing"), given.of("plain"), strict=True):
         own["digests"], own["results"] = dict(other["digests"]), other["results"]
+        own["observables"] = {}
     for record in given.of("idle"):
         record["observables"] = {"ema": {"name": "distance", "value": 0.0}}
     board = board_of(given)
@@ -231,6 +232,12 @@ def test_a_no_op_is_reported(inputs: Any) -> None:
         "no-op: weights and outputs equal the baseline's, bit for bit"
     ]
     assert row_of(board, "idle")["stamps"] == ["no-op: ema was 0 in every replicate"]
+    # An observable that fired in every replicate tells it from a trick that changes no bit.
+    for record in given.of("nothing"):
+        record["observables"] = {"grad-checkpointing": {"name": "segments", "value": 12.0}}
+    assert row_of(board_of(given), "nothing")["stamps"] == [
+        "exact: weights and outputs equal the baseline's, bit for bit, with grad-checkpointing at work"
+    ]
     # One replicate that differs: it is none.
     given.of("nothing")[3]["digests"]["final_weights"] = "other"
     assert row_of(board_of(given), "nothing")["stamps"] == []

@@ -85,12 +85,12 @@ class Head(Trick):
         return model
 
 @dataclass(frozen=True)
-class Freeze(Trick):
+class Freezing(Trick):
     def plan(self, plan):
         return dataclasses.replace(plan, boundaries=(0.3,))
     def bind(self, ctx):
         def phase():
-            note("phase", "Freeze", ctx.step)
+            note("phase", "Freezing", ctx.step)
             if ctx.step:
                 next(ctx.model.parameters()).requires_grad_(False)
         return Slots(phase=phase)
@@ -102,7 +102,7 @@ class ShortOrder(Sampler):
 
 @hookimpl
 def harness_register(registry):
-    for one in (Inner, Outer, Dense, Back, Head, Freeze):
+    for one in (Inner, Outer, Dense, Back, Head, Freezing):
         registry.add("trick", one.__name__.lower(), one, summary="a probe")
     registry.add("sampler", "short", ShortOrder, summary="too few")
 """
@@ -245,13 +245,13 @@ def test_the_test_split_is_read_once_at_the_end_and_its_labels_are_not_shown(
     probe: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    arrays = harness.engine.data._arrays
+    opened = harness.engine.data.Source.open
 
-    def watched(folder: Path, split: str) -> Any:
+    def watched(source: harness.engine.data.Source, split: str) -> Any:
         read.append(split)
-        return arrays(folder, split)
+        return opened(source, split)
 
-    monkeypatch.setattr(harness.engine.data, "_arrays", watched)
+    monkeypatch.setattr(harness.engine.data.Source, "open", watched)
     assert trial(probe())["status"] == "completed"
     assert read == ["train", "test"]
     run = open_run(probe(), Owners())
@@ -273,7 +273,7 @@ def test_each_phase_counts_its_own_flops(
 ) -> None:
     """After 15 of 50 steps the first layer is frozen: its weights' gradient is no longer computed."""
     plain = trial(probe())["budget"]
-    frozen = trial(probe(tricks=[component("freeze")]))["budget"]
+    frozen = trial(probe(tricks=[component("freezing")]))["budget"]
     assert frozen["flops_per_step"] == plain["flops_per_step"]
     assert plain["training_flops"] - frozen["training_flops"] == 35 * 2 * 8 * 64 * 8
     assert [entry[2] for entry in seen()] == [0, 15]

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from harness.engine.checkpoint import NAME
-from harness.engine.compile import budget_steps, rate_table
 from harness.engine.culprit import Owners
+from harness.engine.foundation import budget_steps, rate_table
 from harness.engine.parameters import groups_by_selector
 from harness.engine.timing import spread_of, time_arm
 from harness.engine.trial import open_run, run_trial

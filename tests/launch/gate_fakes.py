@@ -97,7 +97,8 @@ def time_arm(job, *, report):
     time.sleep(0.005)
     return {"status": "completed", "culprit": None, "window_seconds": windows, "steady_steps": 30,
             "evaluation_images_per_second": 1e4 + time.time_ns() // 1000 % 997 * 1e-3,
-            "peak_memory_bytes": {"resident": arm["memory"] + os.getpid() % 7, "allocated": None, "reserved": None}}
+            "peak_memory_bytes": {"resident": arm["memory"] + os.getpid() % 7, "allocated": arm.get("allocated"),
+                                  "reserved": None}}
 """,
     "harness/engine/trial.py": """
 from harness.fake import PLAN

@@ -135,7 +135,7 @@ def test_outside_of_a_repository_the_other_way_is_named(repository, tmp_path, mo
     error = refusal(repository)
     assert error.exit_code == 2
     assert "not in a git repository" in str(error)
-    assert "harness gate" in str(error)
+    assert "harness gate BASE CANDIDATE" in str(error)
 
 
 def test_a_suite_that_the_base_lacks_leaves_nothing_to_compare(repository):

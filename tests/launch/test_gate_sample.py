@@ -1,3 +1,4 @@
+import itertools
 import statistics
 import tempfile
 import time
@@ -7,9 +8,11 @@ import psutil
 import pytest
 
 from harness.board.gate import judge
+from harness.launch import gate_sample
 from harness.launch.gate_build import GateRefused, open_sides
-from harness.launch.gate_measures import measures_of
-from harness.launch.gate_sample import Bench, Sampling
+from harness.launch.gate_measures import Series, measures_of, order_of
+from harness.launch.gate_open import Sampling
+from harness.launch.gate_sample import Bench
 from harness.launch.progress import Lines
 
 SAMPLING = {
@@ -76,9 +79,36 @@ def test_both_sides_work_in_turns_the_order_reversed_each_time(bench, tmp_path, 
     sides = [line.split()[0] for line in trace.read_text().splitlines()]
     processes = {line.split()[1] for line in trace.read_text().splitlines()}
     assert len(processes) == 4  # a fresh process each
-    # The first turn of each is the warm-up, base first; then three windows a side, the next round the other way round.
+    # The first turn of each is the warm-up; then three windows a side, the next round the other way round.
     first = ["candidate", "base", "base", "candidate", "candidate", "base"]
-    assert sides == [*first, *reversed(first)]
+    assert sides in ([*first, *reversed(first)], [*reversed(first), *first])
+
+
+def test_who_goes_first_is_drawn_for_every_two_rounds_and_turned_in_the_second():
+    orders = [order_of("a/b/plain", number) for number in range(400)]
+    assert set(orders) == {(0, 1), (1, 0)}
+    assert all(first == second[::-1] for first, second in zip(orders[::2], orders[1::2], strict=True))
+    base_first = orders[::2].count((0, 1))  # of 200 coins: five deviations are 35
+    assert 65 < base_first < 135
+    # No pair tells the next one: as many runs of equal pairs as coins have.
+    changes = sum(one != other for one, other in itertools.pairwise(orders[::2]))
+    assert 65 < changes < 135
+    assert orders == [order_of("a/b/plain", number) for number in range(400)]
+    assert orders != [order_of("a/b/other", number) for number in range(400)]
+
+
+def test_the_rounds_of_an_arm_go_as_drawn(bench, tmp_path, monkeypatch):
+    # With loader workers, or on a GPU, one process runs after the other.
+    trace = tmp_path / "trace"
+    monkeypatch.setenv("GATE_TRACE", str(trace))
+    made = bench({"plain": {}}, {"plain": {}})
+    monkeypatch.setattr(made, "_has_workers", lambda arm: True)
+    made.take(8)
+    lines = [line.split() for line in trace.read_text().splitlines()]
+    sides = [side for side, _, window in lines if window == "0"]
+    seed = "/".join([*(made.samples()[side]["commit"] for side in ("base", "candidate")), "plain"])
+    names = ("base", "candidate")
+    assert sides == [names[side] for number in range(8) for side in order_of(seed, number)]
 
 
 def test_a_step_s_time_leaves_out_what_other_processes_took_and_the_slower_half(bench):
@@ -124,6 +154,31 @@ def test_an_arm_that_one_side_lacks_is_listed_as_vanished_or_new(bench):
     assert made.arms == ["plain"]
 
 
+@pytest.mark.parametrize(("lacks", "listed"), [("candidate", "vanished"), ("base", "new")])
+def test_a_measure_that_one_side_lacks_is_listed_as_vanished_or_new(bench, lacks, listed):
+    arms = [{"plain": {"allocated": None if side == lacks else 2**20}} for side in ("base", "candidate")]
+    made = bench(*arms)
+    made.take(9)
+    report = judge(made.samples())
+    assert report[listed] == ["plain/peak_allocated_bytes"]
+    assert (report["exit_code"] == 3) == (lacks == "candidate") or report["exit_code"] == 4
+    assert len(measurements(made)["plain/peak_resident_bytes"]["base"]) == 9
+
+
+def test_a_measure_that_a_side_lacks_now_and_then_stays_paired_and_is_no_verdict():
+    series = Series("memory")
+    for number in range(9):
+        series.add(None if number == 2 else 1.0, None if number == 5 else 1.0)
+    assert [series.side(side).index(None) for side in ("base", "candidate")] == [2, 5]
+    assert len(series.side("base")) == len(series.side("candidate")) == 9
+
+
+def test_the_samples_name_their_suite_and_a_device_that_is_not_the_cpu(bench, monkeypatch):
+    assert bench({"plain": {}}, {"plain": {}}).samples()["suite"] == "fake"
+    monkeypatch.setattr(gate_sample, "devices", lambda _: ["cuda:1"])
+    assert bench({"plain": {}}, {"plain": {}}).samples()["suite"] == "fake on cuda"
+
+
 @pytest.mark.parametrize(
     ("arm", "said"),
     [
@@ -143,12 +198,19 @@ def test_a_failure_on_one_side_is_named_and_ends_that_arm_alone(bench, arm, said
     assert judge(made.samples())["exit_code"] == 5
 
 
-def test_a_sample_without_a_word_is_ended_with_all_its_processes(bench):
-    made = bench({"plain": {}}, {"plain": {"hangs": True}}, timeout_seconds=1.0)
+@pytest.mark.parametrize("which", ["base", "candidate"])
+@pytest.mark.parametrize("first", ["base", "candidate"])
+def test_a_sample_without_a_word_is_ended_with_all_its_processes_and_it_alone_is_blamed(
+    bench, monkeypatch, which, first
+):
+    # The other one waits for its turn for as long, or has said something that nobody listened to.
+    monkeypatch.setattr(gate_sample, "order_of", lambda *_: (0, 1) if first == "base" else (1, 0))
+    arms = [{"plain": {"hangs": True} if name == which else {}} for name in ("base", "candidate")]
+    made = bench(*arms, timeout_seconds=2.0)
     began = time.monotonic()
     made.take(1)
     assert time.monotonic() - began < 30
-    assert "no word for 1 s" in measurements(made)["plain/step_seconds"]["failures"][0]
+    assert measurements(made)["plain/step_seconds"]["failures"] == [f"{which}: no word for 2 s: ended"]
     assert not [
         p for p in psutil.Process().children(recursive=True) if "gate_driver" in " ".join(p.cmdline())
     ]

@@ -79,7 +79,7 @@ def test_an_annotation_that_cannot_be_resolved_says_what_to_do(plugin_file: Call
 
 
 @pytest.mark.parametrize(("kind", "name", "told"), [
-    ("trick", "sma", 'did you mean "sam"'),
+    ("trick", "label-smooting", 'did you mean "label-smoothing"'),
     ("trick", "mixup", "there is a component of that name of kind augmentation"),
     ("trik", "sam", 'did you mean "trick"'),
 ])  # fmt: skip

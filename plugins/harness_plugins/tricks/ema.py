@@ -55,14 +55,27 @@ class Ema(Trick):
         if not self.decay:
             return Slots()
         shadow = copy.deepcopy(ctx.model).requires_grad_(False).eval()
-        averages, sources, copies = _pair_tensors(shadow, ctx.model)
+        shadows, sources, copies = _pair_tensors(shadow, ctx.model)
+        # an average of half-precision weights would round its small steps away: it is kept in single
+        halved = any(tensor.itemsize < 4 for tensor in shadows)
+        averages = [tensor.float() for tensor in shadows] if halved else shadows
+        widened = [torch.empty_like(average) for average in averages] if halved else sources
+
+        @torch.no_grad()
+        def copy_weights() -> None:
+            for average, source in zip(averages, sources, strict=True):
+                average.copy_(source)
 
         def wrap_update(update: Update) -> Update:
             def update_and_average(closure: Closure) -> StepResult:
+                if ctx.step == 0:
+                    copy_weights()  # a first layer may have been made from data since this was bound
                 result = update(closure)
-                if result.applied:
+                if result.applied is not False:
                     with torch.no_grad():
-                        torch._foreach_lerp_(averages, sources, 1 - self.decay_at(ctx.step))
+                        if halved:
+                            torch._foreach_copy_(widened, sources)
+                        _move(averages, widened, 1 - self.decay_at(ctx.step), result.applied)
                 return result
 
             return update_and_average
@@ -71,6 +84,8 @@ class Ema(Trick):
             del model
             for average, source in copies:
                 average.copy_(source)
+            if halved:
+                torch._foreach_copy_(shadows, averages)
             return shadow
 
         def observe() -> float:
@@ -81,6 +96,18 @@ class Ema(Trick):
         return Slots(
             update=wrap_update, eval_model=choose_average, state={"averages": averages}, observe=observe
         )
+
+
+def _move(averages: list[Tensor], sources: list[Tensor], share: float, applied: bool | Tensor) -> None:
+    """Move the averages a share of the way; nowhere where the device knows that the update was skipped."""
+    import torch
+
+    if applied is True:
+        torch._foreach_lerp_(averages, sources, share)
+        return
+    steps = torch._foreach_sub(sources, averages)
+    torch._foreach_mul_(steps, share * applied)
+    torch._foreach_add_(averages, steps)
 
 
 def _pair_tensors(

@@ -200,4 +200,5 @@ def test_libraries_are_named_for_the_process_server() -> None:
         "resnet-cifar": (),
         "timm:": ("timm",),
         "torchvision:": ("torchvision",),
+        "speedrun-cnn": (),
     }

@@ -67,6 +67,8 @@ def test_on_parameters_alone_it_is_timms(kit: Any) -> None:
 
     theirs = linear()
     wrapped = timm.optim.Lookahead(torch.optim.SGD(theirs.parameters(), lr=0.1), alpha=0.4, k=3)
+    for weight in theirs.parameters():
+        weight.grad = torch.zeros_like(weight)
     wrapped.sync_lookahead()  # its slow weights are otherwise the fast ones of the first pull
     for step in range(7):
         batch = kit.batch(step)

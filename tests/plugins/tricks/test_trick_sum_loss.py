@@ -30,7 +30,7 @@ def test_gradients_are_those_of_torchs_summed_loss_and_the_record_holds_the_mean
     for gradient, weight in zip(ours, model.parameters(), strict=True):
         torch.testing.assert_close(gradient, weight.grad)
     result = slots.update(lambda closure: StepResult(loss.detach(), applied=False))(None)
-    assert float(result.loss) == pytest.approx(float(expected) / 16)
+    assert float(result.loss) == pytest.approx(float(expected.detach()) / 16)
     assert result.applied is False
     assert slots.observe() == 16
 

@@ -1,0 +1,93 @@
+"""What is measured beside accuracy, speed and peak memory; in a row only where some record holds it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from harness.board.select import ArmTrials, Record, number_at, numbers_at, value_at
+from harness.board.statistics import mean_of, median_of
+
+Json = dict[str, Any]
+
+LEAK_EPOCHS = 20
+"""The epochs over which a record tells how memory grew."""
+
+
+def timed(rounds: Mapping[int, Record]) -> Json:
+    """Return what an arm's timings hold of these, each the median over the rounds."""
+    places = {
+        "compute_images_per_second": ("compute_images_per_second",),
+        "data_wait_share": ("data_wait_share",),
+        "latency_p50_seconds": ("latency_seconds", "p50"),
+        "latency_p99_seconds": ("latency_seconds", "p99"),
+        "joules_per_image": ("energy", "joules_per_image"),
+    }
+    found = {name: numbers_at(rounds.values(), *keys) for name, keys in places.items()}
+    return {name: median_of(values) for name, values in found.items() if values}
+
+
+def trained(trials: ArmTrials, target: float | None) -> Json:
+    """Return what an arm's records hold of these: its loaders, and its time to the target that the plan sets."""
+    found: Json = {}
+    modes = Counter(value_at(record, "loader", "mode") for record in trials.good.values())
+    if loaders := {str(mode): number for mode, number in modes.items() if mode is not None}:
+        found["loaders"] = dict(sorted(loaders.items()))
+    if target is not None:
+        reached = [record.get("time_to_target") for record in trials.good.values()]
+        found["time_to_target"] = {
+            "top1": target,
+            "seconds": _middle(numbers_at(reached, "seconds")),
+            "epoch": _middle(numbers_at(reached, "epoch")),
+            "reached": len(numbers_at(reached, "seconds")),
+            "replicates": len(trials.counted),
+        }
+    return found
+
+
+def stamps_of(trials: ArmTrials, rounds: Mapping[int, Record]) -> list[str]:
+    """Return what a reader has to know of how an arm was trained and timed."""
+    stamps = []
+    bound = [timing for timing in rounds.values() if timing.get("input_bound") is True]
+    if bound:
+        share = median_of(numbers_at(bound, "data_wait_share") or [0.0])
+        stamps.append(
+            f"input-bound: data is waited for in {share:.0%} of a step, in {len(bound)} of {len(rounds)} rounds"
+        )
+    leaks = [leak for record in trials.good.values() if isinstance(leak := record.get("leak"), dict)]
+    if leaks:
+        worst = max(leaks, key=lambda leak: number_at(leak, "growth_share") or 0.0)
+        stamps.append(
+            f"leak: {worst.get('kind')} memory grows by {number_at(worst, 'growth_share') or 0.0:.1%} in "
+            f"{LEAK_EPOCHS} epochs, in {len(leaks)} of {len(trials.good)} replicates"
+        )
+    together = [number for number in numbers_at(trials.good.values(), "mode", "together") if number > 1]
+    if together:
+        at_once = " or ".join(f"{number:g}" for number in sorted(set(together)))
+        stamps.append(
+            f"together: {len(together)} of {len(trials.good)} replicates were trained {at_once} at once, "
+            "in one process"
+        )
+    return stamps
+
+
+def gradient_norms_of(records: Iterable[Record]) -> dict[str, list[float | None]]:
+    """Return by layer its gradient norm in each epoch, the mean over replicates; empty where none holds any."""
+    found: dict[str, list[list[Any]]] = {}
+    for record in records:
+        norms = value_at(record, "curves", "gradient_norms")
+        for layer, curve in norms.items() if isinstance(norms, dict) else ():
+            if isinstance(curve, list):
+                found.setdefault(str(layer), []).append(curve)
+    return {layer: _by_epoch(curves) for layer, curves in found.items()}
+
+
+def _by_epoch(curves: Sequence[Sequence[Any]]) -> list[float | None]:
+    epochs = range(max(map(len, curves), default=0))
+    columns = ([{"norm": curve[epoch]} for curve in curves if epoch < len(curve)] for epoch in epochs)
+    return [mean_of(values) if (values := numbers_at(column, "norm")) else None for column in columns]
+
+
+def _middle(values: list[float]) -> float | None:
+    return median_of(values) if values else None

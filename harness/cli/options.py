@@ -1,0 +1,59 @@
+"""The arguments and options that commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_DATA_HELP = "Folder with the data sets; HARNESS_DATA where it is not given."
+SuitePath = Annotated[
+    Path, typer.Argument(metavar="SUITE", help="The suite file (TOML).", show_default=False)
+]
+Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Where results/<suite> is kept.")]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", envvar="HARNESS_DATA", show_envvar=False, help=_DATA_HELP),
+]
+Arms = Annotated[str | None, typer.Option("--arms", metavar="A,B", help="Only these arms, and the baseline.")]
+Replicates = Annotated[
+    int | None, typer.Option("--replicates", metavar="N", min=1, help="So many, in place of the suite's.")
+]
+Jobs = Annotated[
+    int,
+    typer.Option("--jobs", metavar="N", min=0, help="Trials at a time; 0: as many as cores, or GPUs."),
+]
+JobsPerDevice = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs-per-device",
+        metavar="N",
+        min=0,
+        show_default=False,
+        help="Trials at a time on one GPU (1); 0: as many as fit, by the memory of the first one.",
+    ),
+]
+Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:1.")]
+KeepGoing = Annotated[
+    bool, typer.Option("--keep-going", help="An arm that cannot be resolved becomes a failed row.")
+]
+Timeout = Annotated[
+    float, typer.Option("--timeout", metavar="SECONDS", min=0, help="End a trial without progress; 0: never.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+Kind = Annotated[
+    str | None,
+    typer.Argument(metavar="[KIND]", help="trick, augmentation, optimizer, …", show_default=False),
+]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="A component, as a suite names it.", show_default=False)
+]
+PluginFile = Annotated[Path, typer.Argument(metavar="FILE", help="A plugin file.", show_default=False)]
+AlsoFile = Annotated[
+    Path | None, typer.Option("--file", metavar="FILE", help="A plugin file to look into as well.")
+]
+Folder = Annotated[
+    Path | None,
+    typer.Argument(metavar="[RESULTS/SUITE]", help="A suite's results.", show_default=False),
+]

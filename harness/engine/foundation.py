@@ -1,0 +1,135 @@
+"""What every component of a trial is composed on: keys, draws, where the trial stands, how long it lasts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from harness.engine.keys import Draws, Keys, Moment
+from harness.engine.run import TrialContext
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+    from harness.contract import Backbone, Batch, Schedule
+    from harness.engine.data import TrialData
+    from harness.registry import Registry
+    from harness.suite.plan import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Foundation:
+    """A trial before its components are built.
+
+    Attributes:
+        backbone: The recipe's, which has built nothing yet.
+        generators: Torch's global generators that a step may draw from.
+    """
+
+    job: Job
+    registry: Registry
+    data: TrialData
+    device: torch.device
+    backbone: Backbone
+    keys: Keys
+    moment: Moment
+    draws: Draws
+    generators: list[torch.Generator]
+    steps_per_epoch: int
+    total_steps: int
+
+    @property
+    def recipe(self) -> Mapping[str, Any]:
+        """The recipe, in normal form."""
+        return self.job.recipe
+
+    def seed(self, name: str) -> None:
+        """Seed torch's global generators with the key of a name."""
+        (value,) = self.keys.torch_seeds(name, 0, 1)
+        for generator in self.generators:
+            generator.manual_seed(value)
+
+    def context(self, label: str, model: Module) -> TrialContext:
+        """Return what one component sees of the trial, `model` being what there is of it by then.
+
+        What a trick builds with plain constructors draws from torch's global generators: from a stream of
+        the trick's own there, too, whoever comes before it.
+        """
+        self.seed(label)
+        return TrialContext(
+            self.data.num_classes,
+            self.total_steps,
+            self.steps_per_epoch,
+            self.device,
+            model,
+            label,
+            self.keys,
+            self.draws,
+            self.moment,
+            self.training_batches,
+            self.backbone.blocks,
+        )
+
+    def training_batches(self, count: int) -> Iterator[Batch]:
+        """Yield batches of training samples as they are before any augmentation, the same at each call."""
+        train = self.data.train
+        order = self.keys.generator("training batches").permutation(len(train))
+        rows = torch.from_numpy(order).to(self.device)
+        made = 0
+        while made < count:
+            for batch in train.batches(train.ids[rows], train.labels[rows], self.recipe["batch_size"]):
+                yield batch
+                made += 1
+                if made == count:
+                    return
+
+
+def lay_foundation(job: Job, registry: Registry, data: TrialData) -> Foundation:
+    """Return what the components of a job are composed on."""
+    recipe, device = job.recipe, torch.device(job.device)
+    steps_per_epoch = len(data.train) // recipe["batch_size"]
+    keys, moment = Keys(job.seed, job.replicate, job.salt), Moment()
+    return Foundation(
+        job=job,
+        registry=registry,
+        data=data,
+        device=device,
+        backbone=registry.build("backbone", recipe["backbone"]),
+        keys=keys,
+        moment=moment,
+        draws=Draws(keys, data.samples, steps_per_epoch, device, moment),
+        generators=torch_generators(device),
+        steps_per_epoch=steps_per_epoch,
+        total_steps=budget_steps(recipe["budget"], recipe["batch_size"], steps_per_epoch),
+    )
+
+
+def torch_generators(device: torch.device) -> list[torch.Generator]:
+    """Return the global generators that a step on this device may draw from."""
+    if device.type != "cuda":
+        return [torch.default_generator]
+    torch.cuda.init()
+    return [torch.default_generator, torch.cuda.default_generators[device.index or 0]]
+
+
+def budget_steps(budget: Mapping[str, Any], batch_size: int, steps_per_epoch: int) -> int:
+    """Return the steps of a budget in epochs, samples or steps; at least one."""
+    per_unit = {"epochs": float(steps_per_epoch), "samples": 1 / batch_size, "steps": 1.0}
+    amount: float = budget["amount"]
+    return max(1, round(amount * per_unit[budget["unit"]]))
+
+
+def rate_table(schedule: Schedule, warmup: float, total_steps: int) -> list[float]:
+    """Return the multiple of the base rate for each step.
+
+    Warm-up rises linearly over its share of the steps and reaches the schedule's first rate at its last
+    step (Goyal et al. 2017); the schedule then runs over the rest.
+    """
+    rising = round(warmup * total_steps)
+    first = schedule.rate(0.0)
+    climb = [first * (step + 1) / rising for step in range(rising)]
+    rest = total_steps - rising
+    return climb + [schedule.rate(step / rest) for step in range(rest)]
