@@ -192,9 +192,10 @@ def test_an_average_of_half_weights_is_kept_in_single_precision(
     parameter = next(run.model.parameters())
     with torch.no_grad():
         parameter.fill_(1.0)
-        run.state["trick ema/averages"][0].fill_(1.0)
+    next(steps(run, 0, 1))  # the average begins at the weights of step 0
+    with torch.no_grad():
         parameter.fill_(1.015625)
-    for _ in steps(run, 0, 20):
+    for _ in steps(run, 1, 21):
         pass
     expected = 1 + 0.015625 * (1 - 0.999**20)
     average = run.state["trick ema/averages"][0]

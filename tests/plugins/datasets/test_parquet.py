@@ -1,7 +1,16 @@
+import dataclasses
+
 import numpy as np
+import pyarrow
 import pytest
 from PIL import Image
+from pyarrow import parquet
 
+from harness.contract import DamagedImage
+from harness.errors import DataError
+from harness.registry import discover
+from harness.suite.damaged import leave_out_damaged
+from harness.suite.prepare import prepare
 from harness_plugins.datasets.parquet import Parquet
 
 
@@ -98,15 +107,88 @@ def test_a_damaged_image_is_refused_with_file_and_row_or_skipped_and_listed(
         "no image": b"<svg/>",
     }
     write_rows(root / "set" / "train-1.parquet", [whole[3], bad[damage], whole[4]], [0, 1, 1], ("cat", "dog"))
-    with pytest.raises(ValueError, match=r"set/train-1\.parquet row 1: "):
-        Parquet(folder="set").prepare(root)
-    prepared = Parquet(folder="set", skip_damaged=True).prepare(root)
+    images = Parquet(folder="set").prepare(root).train.inputs["image"]
+    with pytest.raises(DamagedImage, match=r"set/train-1\.parquet row 1: ") as caught:
+        images.read(np.array([5, 4, 0]))
+    assert caught.value.row == 4
+    prepared, rows = leave_out_damaged(Parquet(folder="set", skip_damaged=True).prepare(root), "here")
+    assert rows["train"].tolist() == [0, 1, 2, 3, 5]
     assert prepared.train.labels.tolist() == [1, 0, 1, 0, 1]
+    expected = pixels[[0, 1, 2, 3, 4]].transpose(0, 3, 1, 2)
+    assert np.abs(np.asarray(prepared.train.inputs["image"])[:3] - expected[:3].astype(int)).max() == 0
     assert len(prepared.train.inputs["image"]) == 5
     (line,) = prepared.skipped
     assert line.startswith("set/train-1.parquet row 1: ")
-    assert line == Parquet(folder="set", skip_damaged=True).prepare(root).skipped[0]
+    again, _ = leave_out_damaged(Parquet(folder="set", skip_damaged=True).prepare(root), "here")
+    assert (line,) == again.skipped
     assert " at 0x" not in line
+
+
+def test_a_first_image_that_is_damaged_is_refused_at_once_or_passed_over(root, pixels, write_rows, encoded):
+    write_rows(
+        root / "set" / "train-0.parquet",
+        [b"torn", encoded(pixels[0]), encoded(pixels[1])],
+        [1, 0, 1],
+        ("cat", "dog"),
+    )
+    with pytest.raises(ValueError, match=r"set/train-0\.parquet row 0: "):
+        Parquet(folder="set").prepare(root)
+    images = Parquet(folder="set", skip_damaged=True).prepare(root).train.inputs["image"]
+    assert images.shape == (5, 3, 6, 5)
+
+
+def test_row_groups_are_read_in_any_order_and_kept_within_bounds(tmp_path, pixels, encoded, monkeypatch):
+    """Eight rows in three groups of one file, and of each batch every group is read once at the most."""
+    cells = [{"bytes": encoded(each), "path": None} for each in pixels]
+    table = pyarrow.table({"image": cells, "label": [0, 1] * 4})
+    for name in ("train", "test"):
+        parquet.write_table(table, tmp_path / f"{name}.parquet", row_group_size=3)
+    images = Parquet().prepare(tmp_path).train.inputs["image"]
+    expected = pixels.transpose(0, 3, 1, 2)
+    order = np.array([7, 0, 3, 5, 1, 6, 2, 4, 0, 7])
+    assert np.array_equal(images.read(order), expected[order])
+    assert np.array_equal(images[np.array([6, 2, 5])][1:].read(np.array([1, 0])), expected[[5, 2]])
+    assert np.array_equal(np.asarray(images[::3]), expected[::3])
+    groups = []
+    plain = type(images)._read_group
+    monkeypatch.setattr(type(images), "_read_group", lambda self, n: groups.append(n) or plain(self, n))
+    monkeypatch.setattr("harness_plugins.datasets.parquet_images.CACHE_BYTES", 1)
+    few = Parquet().prepare(tmp_path).train.inputs["image"]
+    groups.clear()
+    assert np.array_equal(few.read(order), expected[order])
+    assert sorted(groups) in ([0, 1, 2], [1, 2])
+    groups.clear()
+    few.read(np.array([7]))
+    few.read(np.array([0]))
+    few.read(np.array([7]))
+    assert groups == [0, 2]
+
+
+def test_a_broken_row_group_is_named_with_its_file_and_rows(tmp_path, pixels, encoded):
+    cells = [{"bytes": encoded(each), "path": None} for each in pixels]
+    table = pyarrow.table({"image": cells, "label": [0, 1] * 4})
+    for name in ("train", "test"):
+        parquet.write_table(
+            table,
+            tmp_path / f"{name}.parquet",
+            row_group_size=3,
+            compression="none",
+            use_dictionary=False,
+            write_page_checksum=True,
+        )
+    path = tmp_path / "train.parquet"
+    column = parquet.read_metadata(path).row_group(1).column(0)
+    content = bytearray(path.read_bytes())
+    content[column.data_page_offset + column.total_compressed_size // 2] ^= 255
+    path.write_bytes(content)
+    images = Parquet().prepare(tmp_path).train.inputs["image"]
+    assert len(images.read(np.array([0, 1, 7]))) == 3
+    with pytest.raises(ValueError, match=r"train\.parquet: row group 1 \(rows 3 to 5\) is damaged"):
+        images.read(np.array([0, 4]))
+    normal = {"name": "parquet", "validation": 0.1, "params": dataclasses.asdict(Parquet())}
+    for mode in ("stream", "memory"):
+        with pytest.raises(DataError, match=r"train split: .*train\.parquet: row group 1 \(rows 3 to 5\)"):
+            prepare(normal, discover(), tmp_path, tmp_path / mode, mode=mode)
 
 
 def test_a_truncated_file_is_refused_by_name(root):
@@ -119,7 +201,7 @@ def test_a_truncated_file_is_refused_by_name(root):
 def one_image(tmp_path, write_rows, data, **params):
     write_rows(tmp_path / "train.parquet", [data], [0])
     write_rows(tmp_path / "test.parquet", [data], [1])
-    return Parquet(**params).prepare(tmp_path).train.inputs["image"][0]
+    return Parquet(**params).prepare(tmp_path).train.inputs["image"].read(np.array([0]))[0]
 
 
 def test_grey_and_palette_images_are_spread_over_three_channels(tmp_path, write_rows, encoded, pixels):
@@ -159,11 +241,12 @@ def test_an_image_is_turned_upright_by_its_exif_tag(tmp_path, write_rows, encode
 def test_images_of_several_sizes_need_a_size(root, pixels, write_rows, encoded):
     write_rows(root / "set" / "train-1.parquet", [encoded(pixels[3][:5])], [0], ("cat", "dog"))
     with pytest.raises(ValueError, match=r"train-1\.parquet row 0: the image is \(5, 5\).*give size"):
-        Parquet(folder="set").prepare(root)
+        np.asarray(Parquet(folder="set").prepare(root).train.inputs["image"])
     prepared = Parquet(folder="set", size=(8, 4)).prepare(root)
     assert prepared.train.inputs["image"].shape == (4, 3, 8, 4)
     expected = Image.fromarray(pixels[0]).resize((4, 8), Image.Resampling.BILINEAR)
-    assert np.array_equal(prepared.train.inputs["image"][0], np.asarray(expected).transpose(2, 0, 1))
+    found = np.asarray(prepared.train.inputs["image"])[0]
+    assert np.array_equal(found, np.asarray(expected).transpose(2, 0, 1))
 
 
 def test_a_format_that_would_start_another_program_is_not_opened(tmp_path, write_rows):
@@ -181,7 +264,8 @@ def test_neu_cls_has_its_classes_and_counts(real_data):
     assert np.bincount(prepared.test.labels).tolist() == [60] * 6
     image = prepared.test.inputs["image"]
     assert image.shape == (360, 3, 200, 200)
-    assert np.array_equal(image[:, 0], image[:, 2])  # grey, by the data's own description
+    grey = np.asarray(image[:50])
+    assert np.array_equal(grey[:, 0], grey[:, 2])  # by the data's own description
 
 
 @pytest.mark.data
