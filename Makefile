@@ -47,7 +47,7 @@ test: $(STAMP)  ## the default tier, side by side on all cores
 	$(BIN)/python -m pytest -n auto --dist worksteal -q
 
 slow: $(STAMP)  ## the slow tier: killed launchers, whole suites, a third party's distribution
-	$(BIN)/python -m pytest -m slow -q
+	$(BIN)/python -m pytest -m 'slow and not gpu' -q
 
 lint: $(STAMP)  ## ruff
 	$(BIN)/ruff check .

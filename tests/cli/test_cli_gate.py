@@ -156,7 +156,7 @@ def test_empty_result_folders_are_nothing_measured(gate, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_no_process_and_no_file(gate, number):
-    gate.repository.commit(plain={"hangs": True})
+    gate.repository.commit(plain={"hangs": "at the start"})
     command = [sys.executable, "-m", "harness", "gate", "suite.toml", "--base", "HEAD"]
     environment = {**os.environ, **gate.settings}
     process = subprocess.Popen(

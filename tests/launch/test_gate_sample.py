@@ -198,14 +198,21 @@ def test_a_failure_on_one_side_is_named_and_ends_that_arm_alone(bench, arm, said
     assert judge(made.samples())["exit_code"] == 5
 
 
-@pytest.mark.parametrize("which", ["base", "candidate"])
-@pytest.mark.parametrize("first", ["base", "candidate"])
+@pytest.mark.parametrize(
+    ("which", "first", "when"),
+    [
+        ("base", "base", "at the start"),
+        ("candidate", "candidate", "at the start"),
+        ("base", "base", "later"),
+        ("candidate", "base", "later"),
+    ],
+)
 def test_a_sample_without_a_word_is_ended_with_all_its_processes_and_it_alone_is_blamed(
-    bench, monkeypatch, which, first
+    bench, monkeypatch, which, first, when
 ):
     # The other one waits for its turn for as long, or has said something that nobody listened to.
     monkeypatch.setattr(gate_sample, "order_of", lambda *_: (0, 1) if first == "base" else (1, 0))
-    arms = [{"plain": {"hangs": True} if name == which else {}} for name in ("base", "candidate")]
+    arms = [{"plain": {"hangs": when} if name == which else {}} for name in ("base", "candidate")]
     made = bench(*arms, timeout_seconds=2.0)
     began = time.monotonic()
     made.take(1)
