@@ -178,14 +178,13 @@ def test_resident_loading(
     benchmark: Any, tmp_path: Path, backbone: str, floor: float, block: int, rounds: int
 ) -> None:
     torch.set_num_threads(1)
-    folder: Callable[[str], Path] = lambda name: tmp_path / name  # noqa: E731
-    for name in ("data", "trial"):
-        folder(name).mkdir()
-    manifest = write_data(folder("data"))
-    loop, model = ours(folder("data"), manifest, BACKBONES[backbone], folder("trial"))
-    sides = {"ours": loop, "in_memory": trained(in_memory(folder("data")), model)}
+    data, scratch = tmp_path / "data", tmp_path / "trial"
+    data.mkdir()
+    scratch.mkdir()
+    loop, model = ours(data, write_data(data), BACKBONES[backbone], scratch)
+    sides = {"ours": loop, "in_memory": trained(in_memory(data), model)}
     if backbone == "small-cnn":
-        sides["usual"] = trained(usual(folder("data")), model)
+        sides["usual"] = trained(usual(data), model)
     figures = benchmark.pedantic(interleaved, args=(sides, block, rounds), rounds=1)
     benchmark.extra_info.update(figures)
     print(backbone, figures)
