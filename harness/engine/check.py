@@ -13,12 +13,13 @@ import torch
 from harness.engine.compile import compile_run
 from harness.engine.contract_check import ContractError
 from harness.engine.culprit import Owners
-from harness.engine.data import MappedImages, Source, TrialData, trial_data
+from harness.engine.data import TrialData, trial_data
 from harness.engine.evaluate import predict
 from harness.engine.first import first_step
 from harness.engine.loader_choice import Choice, in_loader
 from harness.engine.precision import apply_numerics
 from harness.engine.run import Run
+from harness.engine.source import MappedImages, Source
 from harness.errors import HarnessError, PluginError
 from harness.registry import discover
 

@@ -16,9 +16,9 @@ import torch
 from harness.contract import Augmentation, Batch, Stage
 from harness.engine.contract_check import ContractError, describe
 from harness.engine.culprit import labels_for
-from harness.engine.data import source_of
 from harness.engine.keys import Draws, Keys, Moment
 from harness.engine.run import TrialContext
+from harness.engine.source import source_of
 from harness.errors import PluginError
 from harness.registry import discover
 from harness.suite.plan import Job
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
-    from harness.engine.data import Array, Rows
+    from harness.engine.source import Array, Rows
     from harness.registry import Registry
 
 Functions = list[tuple[str, Callable[[Batch], Batch]]]

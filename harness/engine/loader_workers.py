@@ -112,7 +112,7 @@ def _start(fetch: Fetch, wanted: Iterator[Wanted], count: int, pinned: bool) -> 
         pin_memory=pinned,
         worker_init_fn=_Settle(os.getpid() if in_main else None),
         multiprocessing_context=multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn"),
-        # Without one of its own it would draw from the global generator, and move everybody's numbers.
+        # Without one of its own it would draw from the global generator.
         generator=torch.Generator(),
     )
     if not in_main:
@@ -141,15 +141,13 @@ def _as_it_is(batch: Any) -> Any:
 
 
 class _Settle:
-    """What a worker does first: it takes leave of the trial's signals, and ends when the trial does."""
+    """What a worker does first: it ends when the trial does. (Of the trial's signals torch has taken leave.)"""
 
     def __init__(self, parent: int | None) -> None:
         self._parent = parent
 
     def __call__(self, worker: int) -> None:
         del worker
-        # A trial keeps SIGTERM for its checkpoint; a worker that did would outlive it.
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         # The kernel ties it to the thread that forked it: the main one, which lasts.
         if sys.platform == "linux" and self._parent is not None:
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -7,7 +7,8 @@ What came out is in the manifest's own hash, which goes into every trial id.
 
 A modality that the dataset gives as `Images` may stay as published, to be decoded in each epoch (`stream`): then
 its arrays are not there. `encoded.json` names such modalities, `<split>.rows.npy` the rows that are used, and
-`<split>.<modality>.digests.npy` says whether they are still the same. Decoded or not is no part of the manifest, and what is missing is decoded when a later run asks for it.
+`<split>.<modality>.digests.npy` says whether they are still the same. Decoded or not is no part of the manifest,
+and what is missing is decoded when a later run asks for it.
 """
 
 from __future__ import annotations

@@ -169,6 +169,25 @@ class Shrink(Augmentation):
 
 
 @dataclass(frozen=True)
+class Mark(Augmentation):
+    """Paints each image with its draw."""
+
+    stage = Stage.CONTENT
+    placement = "loader"
+
+    def bind(self, ctx: Context) -> Callable[[Batch], Batch]:
+        import torch
+
+        draws = ctx.draws("grey", 1)
+
+        def paint(batch: Batch) -> Batch:
+            grey = (draws(batch.ids) * 256).to(torch.uint8)
+            return batch.with_image(grey[:, :, None, None].expand(-1, -1, 8, 8))
+
+        return paint
+
+
+@dataclass(frozen=True)
 class Mixing(Augmentation):
     stage = Stage.MIX
     placement = "loader"
@@ -183,4 +202,5 @@ def harness_register(registry: RegistryView) -> None:
     registry.add("augmentation", "jitter", Jitter, summary="all kinds of draws")
     registry.add("augmentation", "unseeded", Unseeded, summary="unkeyed draws")
     registry.add("augmentation", "shrink", Shrink, summary="other sizes")
+    registry.add("augmentation", "mark", Mark, summary="draws that can be seen")
     registry.add("augmentation", "mixing", Mixing, summary="a mix in the loader")

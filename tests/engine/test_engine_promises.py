@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-import harness.engine.data
+import harness.engine.source
 from harness.engine.culprit import Owners
 from harness.engine.loop import steps
 from harness.engine.trial import open_run, run_trial
@@ -245,13 +245,13 @@ def test_the_test_split_is_read_once_at_the_end_and_its_labels_are_not_shown(
     probe: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    opened = harness.engine.data.Source.open
+    opened = harness.engine.source.Source.open
 
-    def watched(source: harness.engine.data.Source, split: str) -> Any:
+    def watched(source: harness.engine.source.Source, split: str) -> Any:
         read.append(split)
         return opened(source, split)
 
-    monkeypatch.setattr(harness.engine.data.Source, "open", watched)
+    monkeypatch.setattr(harness.engine.source.Source, "open", watched)
     assert trial(probe())["status"] == "completed"
     assert read == ["train", "test"]
     run = open_run(probe(), Owners())

@@ -1,12 +1,14 @@
 """Resident, memory and stream, with any number of workers, are one and the same training."""
 
 import dataclasses
+import hashlib
 import multiprocessing
 import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -160,6 +162,32 @@ def test_the_same_workers_serve_every_epoch_and_the_same_place_twice_gives_the_s
     assert not torch.equal(images, first)
     run.loader.close()
     assert multiprocessing.active_children() == []
+
+
+def test_draws_in_the_loader_are_keyed_by_epoch_and_sample(
+    make: Callable[..., Job], opened: Callable[[Job], Run]
+) -> None:
+    """Held against numpy's Philox, keyed as PROTOCOL has it: seed, replicate, salt, name, epoch."""
+    run = opened(make("stream", 0, augmentations=[component("mark")]))
+    for step in (0, 9, 10, 25, 3):
+        wanted = next(run.loader._wanted(step))
+        text = f"0\x000\x00\x00sample/augmentation mark/grey\x00{step // 10}"
+        key = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "little")
+        table = np.random.Generator(np.random.Philox(key=key)).random((96, 1), dtype=np.float32)
+        painted = run.loader._fetch[wanted]
+        assert (painted == painted[:, :, :1, :1]).all()
+        assert painted[:, 0, 0, 0].tolist() == (table[wanted.ids, 0] * 256).astype(np.uint8).tolist()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_torchs_global_generator_stays_as_it_is(
+    make: Callable[..., Job], opened: Callable[[Job], Run], workers: int
+) -> None:
+    placed = [component("jitter", strength=40), component("unseeded")]
+    run = opened(make("memory", workers, augmentations=placed))
+    before = torch.default_generator.get_state()
+    assert len(list(run.begin_epoch(0)[0])) == run.steps_per_epoch
+    assert torch.equal(torch.default_generator.get_state(), before)
 
 
 def test_a_timing_goes_round_and_round_with_the_same_workers(

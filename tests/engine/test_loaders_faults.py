@@ -116,6 +116,7 @@ def test_a_worker_that_dies_fails_the_trial_by_name(
     assert signal.getsignal(signal.SIGCHLD) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["the trial alone", "the group"])
 def test_hanging_workers_are_of_the_trials_group_and_end_with_it(
     make: Callable[..., Job], root: Path, tmp_path: Path, how: str
@@ -180,7 +181,7 @@ def test_mixing_in_the_loader_is_refused_by_check_and_by_the_trial(make: Callabl
 
 def test_check_takes_a_step_with_what_runs_in_the_loader(make: Callable[..., Job]) -> None:
     assert check_arm(make(2, augmentations=[component("jitter", strength=40)])) == []
-    with pytest.raises(PluginError, match="augmentation shrink, slot batch: .*missing"):
+    with pytest.raises(PluginError, match=r"augmentation shrink, slot batch: .*missing"):
         check_arm(make(2, augmentations=[component("shrink", gives="error")]))
 
 

@@ -23,6 +23,7 @@ SETTINGS: list[tuple[str, str, dict]] = [
     ("augmentation", "ricap", {}),
     ("augmentation", "mixup", {"alpha": 0.4}),
     ("augmentation", "cutmix", {"alpha": 1.0}),
+    ("augmentation", "torchvision:RandAugment", {"options": {"num_ops": 2, "magnitude": 15}}),
     ("trick", "label-smoothing", {"smoothing": 0.1}),
     ("trick", "focal-loss", {"gamma": 2.0}),
     ("trick", "grad-clip", {"max_norm": 0.1}),

@@ -153,7 +153,7 @@ def test_a_path_stays_inside_the_data_root(root, outside, field):
 def test_what_is_absent_is_named(root, tmp_path):
     with pytest.raises(FileNotFoundError, match="HARNESS_DATA"):
         ImageFolder().prepare(None)
-    with pytest.raises(FileNotFoundError, match="there is no folder .*nowhere/train"):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere/train"):
         ImageFolder(folder="nowhere").prepare(root)
     (tmp_path / "empty" / "train" / "ant").mkdir(parents=True)
     with pytest.raises(FileNotFoundError, match=r"no image \(\.jpg.*empty/train"):
