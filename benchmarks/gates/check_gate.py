@@ -142,7 +142,7 @@ def plant(folder: Path, case: Case) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--runs", type=int, default=20, help="A/A runs")
-    parser.add_argument("--seconds", type=float, default=0.4, help="steady seconds a sample")
+    parser.add_argument("--seconds", type=float, default=4.0, help="steady seconds a sample")
     parser.add_argument("--rounds", type=int, help="rounds and no more, as `harness gate --rounds`")
     parser.add_argument("--only", default="slowdown,memory,accuracy,aa", help="cases, joined by commas")
     options = parser.parse_args()
