@@ -11,7 +11,7 @@ from annotated_types import Ge, Interval
 from harness.contract import Context, Slots, Stage, Trick
 
 if TYPE_CHECKING:
-    from torch.nn import Module
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -41,28 +41,25 @@ class Freeze(Trick):
         if self.blocks and self.share:
             raise ValueError("blocks and share are two ways to say how much is frozen: give one")
 
-    def model(self, model: Module, ctx: Context) -> Module:
-        """Return the model with its first parameters fixed.
+    def bind(self, ctx: Context) -> Slots:
+        """Return what is frozen from step 0 on.
 
         Raises:
             ValueError: Where there are not more blocks than are to be frozen.
         """
+        frozen = self._parameters(ctx)
+        if not frozen:
+            return Slots()
+        count = float(sum(parameter.numel() for parameter in frozen))
+        return Slots(freezes={0.0: frozen}, observe=lambda: count)
+
+    def _parameters(self, ctx: Context) -> list[Tensor]:
         named = ctx.blocks
         if self.blocks and self.blocks >= len(named):
             names = ", ".join(name for name, _ in named)
             raise ValueError(f"blocks is {self.blocks}, and the backbone has {len(named)}: {names}")
-        frozen = [module for _, module in named[: self.blocks]]
+        modules = [module for _, module in named[: self.blocks]]
         if self.share:
-            layers = [module for module in model.modules() if list(module.parameters(recurse=False))]
-            frozen = layers[: round(self.share * len(layers))]
-        for module in frozen:
-            module.requires_grad_(False)
-        return model
-
-    def bind(self, ctx: Context) -> Slots:
-        """Return the observable alone."""
-
-        def observe() -> float:
-            return float(sum(p.numel() for p in ctx.model.parameters() if not p.requires_grad))
-
-        return Slots(observe=observe) if self.blocks or self.share else Slots()
+            layers = [module for module in ctx.model.modules() if list(module.parameters(recurse=False))]
+            modules = layers[: round(self.share * len(layers))]
+        return [parameter for module in modules for parameter in module.parameters()]

@@ -75,11 +75,13 @@ def blocks() -> nn.Sequential:
 def test_freeze_fixes_the_first_parameters_and_counts_them(kit: Any, trick: Freeze, frozen: set[str]) -> None:
     ctx = kit.context(blocks())
     ctx.blocks = list(ctx.model.named_children())
-    model = trick.model(ctx.model, ctx)
-    assert {name for name, parameter in model.named_parameters() if not parameter.requires_grad} == frozen
     slots = trick.bind(ctx)
+    names = {id(parameter): name for name, parameter in ctx.model.named_parameters()}
+    given = slots.freezes or {0.0: []}
+    assert list(given) == [0.0]
+    assert {names[id(parameter)] for parameter in given[0.0]} == frozen
     if frozen:
-        assert slots.observe() == sum(p.numel() for n, p in model.named_parameters() if n in frozen)
+        assert slots.observe() == sum(p.numel() for n, p in ctx.model.named_parameters() if n in frozen)
     else:
         assert slots.observe is None
 
@@ -88,6 +90,6 @@ def test_freeze_refuses_to_leave_nothing_and_to_be_told_twice(kit: Any) -> None:
     ctx = kit.context(blocks())
     ctx.blocks = list(ctx.model.named_children())
     with pytest.raises(ValueError, match="blocks is 3, and the backbone has 3: 0, 1, 2"):
-        Freeze(blocks=3).model(ctx.model, ctx)
+        Freeze(blocks=3).bind(ctx)
     with pytest.raises(ValueError, match="give one"):
         Freeze(blocks=1, share=0.5)
