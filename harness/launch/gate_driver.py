@@ -29,6 +29,9 @@ Tell = Callable[[Mapping[str, Any]], None]
 _SCHEDULER = Path("/proc/thread-self/schedstat")
 """Of this thread: nanoseconds on a core, nanoseconds ready and waiting for one, time slices."""
 
+_TIMING_MODULES = ("harness.engine.windows", "harness.engine.timing")
+"""Where the lengths of a window and of a report's pause stand: now, and in commits before windows had a module."""
+
 TURN_SECONDS = 0.05
 """About as long as a neighbour keeps a core; so the two sides of a round meet the same of it."""
 
@@ -157,7 +160,7 @@ def _time(request: Json, tell: Tell) -> Json:
         began = _Stretch()
 
     if request["take_turn"] is not None:
-        _shorten_turns(timing)
+        _shorten_turns()
     measured = timing.time_arm(Job.from_json(request["job"]), report=report)
     return {"timing": measured, "turns": _with_steps(turns, measured.get("steady_steps") or 0)}
 
@@ -185,11 +188,12 @@ def _with_steps(turns: list[Json], total: int) -> list[Json]:
     return counted
 
 
-def _shorten_turns(timing: Any) -> None:
+def _shorten_turns() -> None:
     """Have the side report after each window: the shorter the turns, the more alike what both sides meet."""
-    for name, seconds in (("REPORT_SECONDS", 0.0), ("WINDOW_SECONDS", TURN_SECONDS)):
-        if isinstance(getattr(timing, name, None), float):
-            setattr(timing, name, seconds)
+    for module in (sys.modules.get(name) for name in _TIMING_MODULES):
+        for name, seconds in (("REPORT_SECONDS", 0.0), ("WINDOW_SECONDS", TURN_SECONDS)):
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, seconds)
 
 
 def _delay_seconds() -> float:
