@@ -48,21 +48,13 @@ SLOWER = """
 _planted_steps = steps
 
 
-def steps(*arguments, **keywords):
-    # After each step, a tenth of what it took of the processor: of a busy machine's wall time it would be more.
-    from time import thread_time
-
-    stream = _planted_steps(*arguments, **keywords)
-    while True:
-        begun = thread_time()
-        try:
-            result = next(stream)
-        except StopIteration:
-            return
-        end = thread_time() + 0.1 * (thread_time() - begun)
-        while thread_time() < end:
-            pass
-        yield result
+def steps(run, first, last):
+    # Every eighth step passes forward and backward twice, which is a tenth more work. (Spinning for a tenth of a step's
+    # time makes the steps 5 % slower: they are faster by themselves after such a rest.)
+    for step, result in _planted_steps(run, first, last):
+        if step % 8 == 7:
+            run.step.closure()
+        yield step, result
 """
 LARGER = """
 
