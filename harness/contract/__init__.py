@@ -11,7 +11,7 @@ from harness.contract.optimizer import Optimizer
 from harness.contract.sampler import Sampler
 from harness.contract.schedule import Schedule
 from harness.contract.stage import EXCLUSIVE_STAGES, Stage
-from harness.contract.trick import Closure, Slots, StepPlan, StepResult, Trick, Update
+from harness.contract.trick import Closure, Scale, Slots, StepPlan, StepResult, Trick, Update
 from harness.contract.views import BoardView, RecordView, RegistryView, SuiteView, TrialsView, TrialView
 
 KINDS: dict[str, type] = {
@@ -45,6 +45,7 @@ __all__ = [
     "RecordView",
     "RegistryView",
     "Sampler",
+    "Scale",
     "Schedule",
     "Slots",
     "Split",

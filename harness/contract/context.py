@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -21,10 +21,18 @@ class Context(Protocol):
     """
 
     num_classes: int
+    class_counts: tuple[int, ...]
+    """Samples of each class in what is trained on, the validation split left out."""
     total_steps: int
     steps_per_epoch: int
     device: torch.device
+    image_mean: Tensor
+    image_std: Tensor
+    """float32 (C,) on the device, in shares of full scale: pixel / 255 = normalised * image_std + image_mean."""
     model: Module
+    parents: Mapping[str, Callable[[Batch], Tensor]]
+    """By role ("teacher"), another trial's judged model: batch to logits (B, K), in evaluation mode, without a graph,
+    in the recipe's precision. A component lists the roles that it needs in its class's `parents`."""
 
     @property
     def blocks(self) -> list[tuple[str, Module]]:

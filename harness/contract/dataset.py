@@ -32,9 +32,12 @@ class Images:
     Attributes:
         skip_damaged: Whether the harness leaves out what raises `DamagedImage`, and lists it in the manifest,
             rather than refuse the data: the dataset's stated policy, the same for all arms.
+        decode_once: Whether they are decoded to disk and mapped into memory however large they are, unless the suite
+            asks for `stream`.
     """
 
     skip_damaged: bool = False
+    decode_once: bool = False
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -117,10 +120,14 @@ class Split:
     Attributes:
         inputs: By modality: `image` uint8 (N, C, H, W), C being 1 or 3, as an array or as `Images`.
         labels: int64 (N,), from 0 to the number of classes less one.
+        sources: int64 (N,), for a training split that holds several versions of one image: the number of the image
+            that each was made from. Versions of one image are never on both sides of a validation split, and of
+            those on the validation side only the first is there.
     """
 
     inputs: Mapping[str, np.ndarray | Images]
     labels: np.ndarray
+    sources: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,19 @@ class StepPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Scale:
+    """What one parameter's optimizer settings are multiplied by.
+
+    Attributes:
+        lr: Of the base learning rate; several tricks' factors multiply.
+        weight_decay: Of the weight decay.
+    """
+
+    lr: float = 1.0
+    weight_decay: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Slots:
     """The functions of one trick; every one is optional, and None costs nothing.
 
@@ -91,6 +104,11 @@ class Slots:
         eval_model: Raw model -> the model that is judged; chained in stage order; on the clock.
         freezes: By share of the budget, within [0, 1), the parameters that are not trained from there on: no gradient,
             no step, no weight decay. Told ahead, so that a compiled model is ready for it.
+        unfreezes: By share of the budget, the parameters that are trained again from there on; at one share after
+            `freezes`. A parameter that several tricks freeze is trained again where the last of them lets it.
+        sizes: By share of the budget, the side in pixels that images have from there on, where `batch` resizes them.
+            Told ahead, so that a compiled model is ready for it.
+        micro_batches: Parts that a batch is split into, where it takes the built model to know; the plan's otherwise.
         state: Tensors that a checkpoint has to hold. They are filled in place when a trial resumes.
         observe: Called once, after training: the trick's `observable`, 0 where it never acted.
     """
@@ -103,6 +121,9 @@ class Slots:
     update: Callable[[Update], Update] | None = None
     eval_model: Callable[[Module], Module] | None = None
     freezes: Mapping[float, Sequence[Tensor]] | None = None
+    unfreezes: Mapping[float, Sequence[Tensor]] | None = None
+    sizes: Mapping[float, int] | None = None
+    micro_batches: int | None = None
     state: Mapping[str, list[Tensor]] | None = None
     observe: Callable[[], float] | None = None
 
@@ -115,6 +136,7 @@ class Trick:
         provides, conflicts, requires: Tags; `harness check` refuses an arm in which one's `conflicts`
             meets another's `provides`, or whose `requires` nobody provides.
         identity: Parameters at which it does nothing, bit for bit; None where there are none.
+        parents: Roles of other trials' models that it needs ("teacher"): an arm with it has to name each.
         observable: Name, with its unit, of what `Slots.observe` measures: the proof that the trick is on.
         resume: "exact", or why a resumed trial has to start over.
     """
@@ -124,6 +146,7 @@ class Trick:
     conflicts: ClassVar[frozenset[str]] = frozenset()
     requires: ClassVar[frozenset[str]] = frozenset()
     identity: ClassVar[Mapping[str, object] | None] = None
+    parents: ClassVar[frozenset[str]] = frozenset()
     observable: ClassVar[str] = ""
     resume: ClassVar[str] = "exact"
 
@@ -135,6 +158,14 @@ class Trick:
         """Return the model, changed; what is added is initialised from `ctx.generator`."""
         del ctx
         return model
+
+    def scales(self, ctx: Context) -> Mapping[str, Scale]:
+        """Return, by the name of a parameter of `ctx.model`, what its learning rate and weight decay are multiplied by.
+
+        Parameters with equal scales form a group of their optimizer; a name that is left out keeps its settings.
+        """
+        del ctx
+        return {}
 
     def bind(self, ctx: Context) -> Slots:
         """Return the functions of this trick for one trial."""

@@ -27,6 +27,9 @@ EAGER_BYTES = 64 * 2**20
 plain views; a larger one stays uint8 and is gathered and normalised by the batch. The bits are the same."""
 
 
+LEAST_STD = 1e-3 / 255
+"""A channel that never changes carries nothing: it is centred and left alone."""
+
 CACHED_BYTES = 2**19
 """What of a batch is normalised at a time on a CPU, in bytes as float32."""
 
@@ -138,8 +141,7 @@ def part_of(
         values = torch.tensor(modality[name], dtype=torch.float32, device=device)
         return values.mul(255).view(shape)
 
-    # A channel that never changes carries nothing: it is centred and left alone.
-    mean, std = in_pixels("mean"), in_pixels("std").clamp_min(1e-3)
+    mean, std = in_pixels("mean"), in_pixels("std").clamp_min(255 * LEAST_STD)
     kept = torch.from_numpy(np.ascontiguousarray(ids)).to(device)
     on_device = torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64)).to(device)[kept]
     if not isinstance(images, np.ndarray):

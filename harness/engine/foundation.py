@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from harness.engine.data import LEAST_STD
 from harness.engine.keys import Draws, Keys, Moment
 from harness.engine.run import TrialContext
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from torch.nn import Module
 
     from harness.contract import Backbone, Batch, Schedule
     from harness.engine.data import TrialData
+    from harness.engine.precision import Forward
     from harness.registry import Registry
     from harness.suite.plan import Job
 
@@ -27,6 +30,8 @@ class Foundation:
     Attributes:
         backbone: The recipe's, which has built nothing yet.
         generators: Torch's global generators that a step may draw from.
+        class_counts: Samples of each class that are trained on.
+        parents: By role, the judged models of other trials.
     """
 
     job: Job
@@ -40,6 +45,8 @@ class Foundation:
     generators: list[torch.Generator]
     steps_per_epoch: int
     total_steps: int
+    class_counts: tuple[int, ...]
+    parents: Mapping[str, Forward]
 
     @property
     def recipe(self) -> Mapping[str, Any]:
@@ -71,6 +78,9 @@ class Foundation:
             self.moment,
             self.training_batches,
             self.backbone.blocks,
+            self.class_counts,
+            *image_statistics(self.job.manifest, self.device),
+            self.parents,
         )
 
     def training_batches(self, count: int) -> Iterator[Batch]:
@@ -104,7 +114,16 @@ def lay_foundation(job: Job, registry: Registry, data: TrialData) -> Foundation:
         generators=torch_generators(device),
         steps_per_epoch=steps_per_epoch,
         total_steps=budget_steps(recipe["budget"], recipe["batch_size"], steps_per_epoch),
+        class_counts=tuple(torch.bincount(data.train.labels, minlength=data.num_classes).tolist()),
+        parents={},
     )
+
+
+def image_statistics(manifest: Mapping[str, Any], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation that images are normalised by, float32 (C,) each, in shares of full scale."""
+    image = manifest["modalities"]["image"]
+    mean, std = (torch.tensor(image[name], dtype=torch.float32, device=device) for name in ("mean", "std"))
+    return mean, std.clamp_min(LEAST_STD)
 
 
 def torch_generators(device: torch.device) -> list[torch.Generator]:

@@ -16,6 +16,7 @@ import torch
 from harness.contract import Augmentation, Batch, Stage
 from harness.engine.contract_check import ContractError, describe
 from harness.engine.culprit import labels_for
+from harness.engine.foundation import image_statistics
 from harness.engine.keys import Draws, Keys, Moment
 from harness.engine.run import TrialContext
 from harness.engine.source import source_of
@@ -89,6 +90,7 @@ class Setting:
         source_mode: "memory" or "stream".
         samples: Images in the training split, the validation part included.
         steps_per_epoch, total_steps: Of the training.
+        class_counts: Samples of each class that are trained on.
     """
 
     job: dict[str, Any]
@@ -96,6 +98,7 @@ class Setting:
     samples: int
     steps_per_epoch: int
     total_steps: int
+    class_counts: tuple[int, ...]
 
 
 class Augmenter:
@@ -131,6 +134,9 @@ class Augmenter:
                 self._moment,
                 partial(_no_batches, label),
                 partial(_no_blocks, label),
+                setting.class_counts,
+                *image_statistics(job.manifest, device),
+                {},
             )
             function = augmentation.bind(context)
             if function is not None:

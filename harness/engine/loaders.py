@@ -86,7 +86,12 @@ class Loader:
         self._data, self._size = data, recipe["batch_size"]
         self._steps_per_epoch, self._total_steps = base.steps_per_epoch, base.total_steps
         self._setting = Setting(
-            base.job.to_json(), self.mode, data.samples, base.steps_per_epoch, base.total_steps
+            base.job.to_json(),
+            self.mode,
+            data.samples,
+            base.steps_per_epoch,
+            base.total_steps,
+            base.class_counts,
         )
         self.placed: list[str] = []
         self._fetch: Fetch | None = None

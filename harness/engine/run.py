@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -41,6 +41,10 @@ class TrialContext:
     _moment: Moment
     _training_batches: Callable[[int], Iterator[Batch]]
     _blocks: Callable[[Module], list[tuple[str, Module]]]
+    class_counts: tuple[int, ...]
+    image_mean: Tensor
+    image_std: Tensor
+    parents: Mapping[str, Forward]
 
     @property
     def blocks(self) -> list[tuple[str, Module]]:
