@@ -143,14 +143,17 @@ def _time(request: Json, tell: Tell) -> Json:
     from harness.suite.plan import Job
 
     turns: list[Json] = []
-    began = _Stretch()
+    began, is_steady = _Stretch(), False
 
     def report(message: Mapping[str, Any]) -> None:
-        nonlocal began
+        nonlocal began, is_steady
         phase = message.get("name")
-        if phase == "evaluate" or "step" in message:
+        # What comes after the steady windows (the step on one batch, evaluation) reports steps of its own.
+        if is_steady:
             # How many steps the last one took is known at the end alone.
             turns.append({"until_step": message.get("step"), **began.end()})
+        if phase is not None:
+            is_steady = phase == "steady"
         # It has just begun to build: both sides may do that at a time.
         if request["take_turn"] is None or phase == "build":
             tell(message)
