@@ -27,6 +27,13 @@ PER_SAMPLE: dict[str, tuple[dict[str, Any], Callable[[], Any]]] = {
     "horizontal-flip": ({}, lambda: v2.RandomHorizontalFlip()),
     "padded-crop": ({}, lambda: v2.RandomCrop(32, padding=4, padding_mode="reflect")),
     "translate": ({}, lambda: v2.RandomAffine(0, translate=(2 / 32, 2 / 32))),
+    "color-jitter": ({}, lambda: v2.ColorJitter(0.4, 0.4, 0.2, 0.1)),
+    "grayscale": ({"probability": 1.0}, lambda: v2.RandomGrayscale(1.0)),
+    "gaussian-blur": ({"probability": 1.0}, lambda: v2.GaussianBlur(3, (0.1, 2.0))),
+    "auto-augment": ({}, lambda: v2.AutoAugment(v2.AutoAugmentPolicy.CIFAR10)),
+    "rand-augment": ({}, lambda: v2.RandAugment()),
+    "trivial-augment": ({}, lambda: v2.TrivialAugmentWide()),
+    "aug-mix": ({}, lambda: v2.AugMix(all_ops=False)),
     # torchvision cuts holes in tensors alone: the sample is made one first, as its own recipes do.
     "cutout": ({"size": 16}, lambda: v2.Compose([v2.PILToTensor(), v2.RandomErasing(1.0, (0.25, 0.25), (1, 1))])),
 }  # fmt: skip
@@ -42,7 +49,12 @@ def bound(name: str, params: dict[str, Any]) -> Callable[[Batch], Batch]:
     assert not problems
     draws = Draws(Keys(0, 0), BATCH, 1, torch.device("cpu"), Moment())
     context = SimpleNamespace(
-        num_classes=CLASSES, device=torch.device("cpu"), draws=draws.per_sample, step_draws=draws.per_step
+        num_classes=CLASSES,
+        device=torch.device("cpu"),
+        draws=draws.per_sample,
+        step_draws=draws.per_step,
+        image_mean=torch.full((3,), 0.5),
+        image_std=torch.full((3,), 64 / 255),
     )
     function: Callable[[Batch], Batch] = registry.build("augmentation", normal).bind(context)
     draws.begin_epoch(0)

@@ -15,6 +15,9 @@ from harness.board.markup import EMPTY, join, tag
 Json = Mapping[str, Any]
 Point = tuple[float, float]
 
+LETTER = 7.4
+"""Pixels that a letter of a label takes, on the generous side: no font tells its widths here."""
+
 COLOURS = 8
 """Series with a colour and dash pattern of their own; the rest is thin and grey."""
 
@@ -26,7 +29,7 @@ def forest(board: Json) -> Markup:
         return EMPTY
     margin = board["settings"]["margin_points"]
     names = [_shorten(row["arm"], 30) for row in rows]
-    left, right, top, line = 24.0 + 7.4 * max(map(len, names)), 196.0, 16.0, 28.0
+    left, right, top, line = 24.0 + LETTER * max(map(len, names)), 196.0, 16.0, 28.0
     width, bottom = WIDE, 16.0 + 28.0 * len(rows)
     reach = _reach([_extent(row["difference"]) for row in rows], margin)
     x = Scale(-reach, reach, left, width - right)
@@ -124,7 +127,7 @@ def scatter(board: Json) -> Markup:
     front = _front([(row["images_per_second"], row["top1"]["mean"]) for row in rows])
     parts.append(tag("polyline", points=path_of(x, y, front), class_="front"))
     order = sorted(rows, key=lambda row: -row["top1"]["mean"])
-    taken: list[Point] = []
+    taken: list[tuple[Point, float]] = []
     parts += [_dot(row, x, y) for row in order]
     parts += [_dot_name(row, x, y, taken) for row in order]
     caption = "Test accuracy against training throughput; dashed: arms that no other beats in both"
@@ -142,12 +145,18 @@ def _dot(row: Json, x: Scale, y: Scale) -> Markup:
     return tag("g", title, whisker, dot, class_=_kind(row))
 
 
-def _dot_name(row: Json, x: Scale, y: Scale, taken: list[Point]) -> Markup:
+def _dot_name(row: Json, x: Scale, y: Scale, taken: list[tuple[Point, float]]) -> Markup:
     across, height = x(row["images_per_second"]), y(row["top1"]["mean"])
     name = _shorten(row["arm"], 24)
     if row["top1"]["mean"] < y.low:
         name += f" ↓ {wording.decimal(row['top1']['mean'])}"
-    return tag("g", tag("text", name, x=across + 10, y=_free(across, height, taken) + 4))
+    width = LETTER * len(name)
+    fits = across + 10 + width <= WIDE
+    span = (across + 10, across + 10 + width) if fits else (across - 10 - width, across - 10)
+    text_y = _free(span, height, taken) + 4
+    return tag(
+        "g", tag("text", name, x=span[0] if fits else span[1], y=text_y, class_=None if fits else "end")
+    )
 
 
 def figure(
@@ -225,12 +234,12 @@ def _front(points: Sequence[Point]) -> list[Point]:
     return front
 
 
-def _free(across: float, height: float, taken: list[Point]) -> float:
-    """Return a height for a label, moved down as far as labels near it demand."""
-    for other, place in sorted(taken, key=lambda pair: pair[1]):
-        if abs(other - across) < 130 and abs(place - height) < 13:
+def _free(span: Point, height: float, taken: list[tuple[Point, float]]) -> float:
+    """Return a height for a label from `span[0]` to `span[1]`, moved down as far as labels in its way demand."""
+    for (left, right), place in sorted(taken, key=lambda pair: pair[1]):
+        if left < span[1] and span[0] < right and abs(place - height) < 13:
             height = place + 13
-    taken.append((across, height))
+    taken.append((span, height))
     return height
 
 

@@ -38,6 +38,7 @@ _MEANINGS = {
     "not: median over the replicates that reached it, from the accuracy trials",
     "compute alone, images/s": "Training throughput of the same step on one batch that stays on the device",
     "data wait": "Share of a step of the timing pass in which data was waited for",
+    "augmentations": "Share of a step that the augmentations take together, each timed alone; more with each arm",
     "latency p50": "Inference on one image: the median call, median over timing rounds",
     "latency p99": "Inference on one image: 99 of 100 calls are faster, median over timing rounds",
     "energy, image": "What the GPU used for a training image, by NVML's counter",
@@ -108,8 +109,18 @@ def _cells(row: Json) -> list[Markup]:
             title=row["peak_memory_kind"],
         ),
         _cell("parameters", row["parameters"], wording.count(row["parameters"])),
-        _cell("flops", row["training_flops_ratio"], wording.times(row["training_flops_ratio"])),
-        _cell("time", row["train_seconds_ratio"], wording.times(row["train_seconds_ratio"])),
+        _cell(
+            "flops",
+            row["training_flops_ratio"],
+            wording.with_parents(row, "training_flops"),
+            title=wording.parents(row) or None,
+        ),
+        _cell(
+            "time",
+            row["train_seconds_ratio"],
+            wording.with_parents(row, "train_seconds"),
+            title=wording.parents(row) or None,
+        ),
         _cell(
             "failed",
             row["failure_rate"],

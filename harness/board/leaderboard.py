@@ -11,6 +11,8 @@ import orjson
 from harness.board import measures, rows, speed
 from harness.board.curves import curves_of
 from harness.board.environment import accuracy_stamps, shared_of, speed_hosts
+from harness.board.parents import parents_of
+from harness.board.previews import previews_of
 from harness.board.select import ArmTrials, Record, number_at, select, value_at
 from harness.board.verdict import Comparison, Rules, compare, rules_of
 
@@ -25,6 +27,7 @@ def build(
     set_aside: Sequence[Any] = (),
     *,
     shared: Mapping[str, Any] | None = None,
+    preview: Mapping[str, Any] | None = None,
 ) -> Json:
     """Return the board as JSON: equal input gives equal output, whatever the order of the records.
 
@@ -34,6 +37,7 @@ def build(
         timings: Timing records.
         set_aside: What the store could not read, shown as it is.
         shared: By hash, what the records' `refs` stand for; what is absent is not shown.
+        preview: What `previews.read_preview` found; one of another plan is left out, and a note says so.
     """
     shared = shared or {}
     arms: dict[str, Json] = {str(arm["name"]): arm for arm in plan.get("arms", [])}
@@ -45,7 +49,9 @@ def build(
     board_rows = {arm: rows.row_of(arms[arm], trials[arm], chances[arm], rules.alpha) for arm in arms}
     stamps = {arm: rows.stamps_of(arms[arm], board_rows[arm], trials[arm], baseline) for arm in arms}
     for arm in arms:
-        if arms[arm].get("data") != arms.get(name, {}).get("data") and _other_test(
+        if not arms[arm].get("compared", True):
+            board_rows[arm]["compared"] = False
+        elif arms[arm].get("data") != arms.get(name, {}).get("data") and _other_test(
             plan, arms[arm], arms.get(name, {})
         ):
             stamps[arm].append("not comparable: test data")
@@ -53,7 +59,7 @@ def build(
         {
             arm: rows.paired(trials[arm], baseline, chances[arm], chances.get(name, 0.0))
             for arm in arms
-            if arm != name
+            if arm != name and arms[arm].get("compared", True)
         },
         _refusals(plan, name, board_rows, stamps),
         rules,
@@ -64,8 +70,13 @@ def build(
     if speed_hosts((timing for arm in rounds.values() for timing in arm.values()), shared) > 1:
         notes.append("speed not shown: the timings come from different machines")
         rounds = {}
+    previews, left_out = previews_of(plan, preview)
+    notes += left_out
     for arm, row in board_rows.items():
         row |= {"baseline": arm == name, **_compared(comparisons.get(arm))}
+        if not row.get("compared", True):
+            row["reason"] = "not compared: trained for other arms, neither ranked nor tested"
+        row |= parents_of(arm, arms, trials[arm], board_rows)
         row |= speed.speed_of(rounds.get(arm, {}), rounds.get(name, {}))
         if noisy := speed.noisy_rounds(rounds.get(arm, {})):
             stamps[arm].append(f"noisy: {noisy} of {row['timing_rounds']} timing rounds")
@@ -74,6 +85,8 @@ def build(
         stamps[arm] += measures.stamps_of(trials[arm], rounds.get(arm, {}))
         for column in ("training_flops", "train_seconds"):
             row[f"{column}_ratio"] = _ratio(row[column], board_rows.get(name, {}).get(column))
+            if cost := row.get("parents_cost"):
+                cost[f"{column}_ratio"] = _ratio(cost[column], board_rows.get(name, {}).get(column))
         row["stamps"] = stamps[arm]
     return {
         "schema": SCHEMA,
@@ -96,6 +109,7 @@ def build(
         "hosts": _known(shared_of([*counted, *timings], "host", shared)),
         "code": _known(shared_of(counted, "code", shared)),
         "reproduce": _reproduce(plan, counted, shared),
+        **({"previews": previews} if previews else {}),
     }
 
 
@@ -127,7 +141,9 @@ def _ranked(board_rows: Mapping[str, Json]) -> list[Json]:
     """Return the rows by mean accuracy with their ranks, equal means sharing one; what cannot be ranked comes last."""
 
     def is_ranked(row: Json) -> bool:
-        return row["top1"] is not None and not any(stamp.startswith(_NO_VERDICT) for stamp in row["stamps"])
+        if row["top1"] is None or not row.get("compared", True):
+            return False
+        return not any(stamp.startswith(_NO_VERDICT) for stamp in row["stamps"])
 
     ranked = sorted(
         filter(is_ranked, board_rows.values()), key=lambda row: (-row["top1"]["mean"], row["arm"])

@@ -25,7 +25,28 @@ def timed(rounds: Mapping[int, Record]) -> Json:
         "joules_per_image": ("energy", "joules_per_image"),
     }
     found = {name: numbers_at(rounds.values(), *keys) for name, keys in places.items()}
-    return {name: median_of(values) for name, values in found.items() if values}
+    told: Json = {name: median_of(values) for name, values in found.items() if values}
+    costs = _augmentation_costs(rounds.values())
+    return {**told, "augmentations": costs} if costs else told
+
+
+def _augmentation_costs(timings: Iterable[Record]) -> list[Json]:
+    """Return what each augmentation of an arm costs, the median over the rounds, in the order in which they act."""
+    found: dict[tuple[str, str], list[Json]] = {}
+    for timing in timings:
+        costs = value_at(timing, "augmentations")
+        for cost in costs if isinstance(costs, list) else ():
+            if isinstance(cost, dict):
+                found.setdefault((str(cost.get("label")), str(cost.get("placement"))), []).append(cost)
+    names = ("seconds_per_batch", "step_share", "images_per_second_lost")
+    return [
+        {
+            "label": label.removeprefix("augmentation "),
+            "placement": placement,
+            **{name: _middle(numbers_at(costs, name)) for name in names},
+        }
+        for (label, placement), costs in found.items()
+    ]
 
 
 def trained(trials: ArmTrials, target: float | None) -> Json:

@@ -44,6 +44,10 @@ def _flat(row: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         if name in _JOINED and not prefix:
             parts = [f"{key} {number}" for key, number in value.items()] if isinstance(value, dict) else value
             flat[name] = "; ".join(map(str, parts))
+        elif name == "augmentations" and not prefix:
+            for cost in value:
+                told = {key: entry for key, entry in cost.items() if key != "label"}
+                flat |= _flat(told, f"augmentation_{cost['label']}_")
         elif isinstance(value, dict):
             flat |= _flat(value, f"{prefix}{name}_")
         else:

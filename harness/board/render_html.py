@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -13,6 +12,7 @@ from markupsafe import Markup
 
 from harness.board import charts, wording
 from harness.board.chart_norms import gradient_norms
+from harness.board.html_preview import gallery, hash_of
 from harness.board.html_table import anchor, badge, measures_table, table
 from harness.board.markup import EMPTY, join, tag
 
@@ -24,13 +24,19 @@ LONGEST_TEXT = 8_000
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def html(board: Json) -> str:
-    """Return the whole page. Styles and script are allowed by their hashes alone."""
+def html(board: Json, pictures: Mapping[str, bytes] = MappingProxyType({})) -> str:
+    """Return the whole page. Styles and script are allowed by their hashes alone.
+
+    Args:
+        board: The board.
+        pictures: Those of its previews, WebP by digest; what is absent is not shown.
+    """
     style = (_TEMPLATES / "board.css").read_text(encoding="utf-8")
     script = (_TEMPLATES / "board.js").read_text(encoding="utf-8")
     page = Markup((_TEMPLATES / "board.html").read_text(encoding="utf-8"))
+    images = "img-src data:; " if board.get("previews") else ""
     return page.format(
-        policy=f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+        policy=f"default-src 'none'; {images}style-src '{hash_of(style)}'; script-src '{hash_of(script)}'; "
         "base-uri 'none'; form-action 'none'",
         style=Markup(style),
         script=Markup(script),
@@ -40,20 +46,17 @@ def html(board: Json) -> str:
         notices=_notices(board),
         table=table(board),
         method=wording.method(board),
-        charts=_charts(board),
+        charts=_charts(board, pictures),
         arms=join([_arm(board, row) for row in board["rows"]]),
         failures=_failures(board),
         provenance=_provenance(board),
     )
 
 
-def _hash(content: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
-
-
 def _tally(board: Json) -> Markup:
     counts = {name: sum(1 for row in board["rows"] if row["verdict"] == name) for name in wording.MARKS}
-    none = sum(1 for row in board["rows"] if not row["baseline"] and row["verdict"] is None)
+    others = [row for row in board["rows"] if not row["baseline"] and row.get("compared", True)]
+    none = sum(1 for row in others if row["verdict"] is None)
     items = [
         tag("li", tag("b", number), f" {name}", class_=name.replace(" ", "-"))
         for name, number in counts.items()
@@ -69,7 +72,7 @@ def _notices(board: Json) -> Markup:
     return tag("ul", *(tag("li", notice) for notice in notices), class_="notices") if notices else EMPTY
 
 
-def _charts(board: Json) -> Markup:
+def _charts(board: Json, pictures: Mapping[str, bytes]) -> Markup:
     forest = charts.forest(board)
     curves = [
         charts.learning_curves(board, "validation_top1", "Validation top-1, %"),
@@ -85,6 +88,8 @@ def _charts(board: Json) -> Markup:
         parts.append(_section("Accuracy and speed", plot, "speed"))
     if measures := measures_table(board):
         parts.append(_section("What the arms take", measures, "measures"))
+    if previews := board.get("previews"):
+        parts.append(_section("What the augmentations do", gallery(previews, pictures), "augmentations"))
     return join(parts)
 
 
@@ -100,6 +105,9 @@ def _arm(board: Json, row: Json) -> Markup:
     parts = [stamps, tag("dl", *_facts(row))]
     if norms := gradient_norms(board["curves"].get(row["arm"]) or {}):
         parts.append(tag("h4", "Gradient norms") + norms)
+    if costs := row.get("augmentations"):
+        lines = [tag("li", wording.augmentation_cost(cost)) for cost in costs]
+        parts.append(tag("h4", "What its augmentations cost") + tag("ul", *lines, class_="costs"))
     if pipeline:
         parts.append(tag("h4", "Resolved pipeline") + tag("pre", _cut(pipeline), tabindex="0"))
     if recipe:
@@ -128,6 +136,8 @@ def _facts(row: Json) -> list[Markup]:
         ("Step", wording.duration(step["median"]) + spread),
         ("Evaluation", wording.decimal(row["evaluation_images_per_second"], 0) + " images/s"),
     ]
+    if row.get("parents"):
+        facts.append(("Needs", wording.parents(row)))
     if difference := row["difference"]:
         for name, key in (("Sign-flip p", "p"), ("p after Holm", "p_holm"), ("p of equality", "p_equal")):
             facts.append((name, wording.ABSENT if difference[key] is None else f"{difference[key]:.3g}"))

@@ -62,7 +62,7 @@ def markdown(board: Mapping[str, Any]) -> str:
     lines += [
         f"- **{escape(row['arm'])}**: {_remarks(row)}"
         for row in board["rows"]
-        if not row["baseline"] or row["stamps"]
+        if not row["baseline"] or row["stamps"] or row.get("augmentations") or row.get("parents")
     ]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -79,7 +79,7 @@ def _cells(row: Mapping[str, Any], extras: list[str]) -> tuple[str, ...]:
         wording.speed(row),
         wording.memory(row["peak_memory_bytes"]),
         wording.count(row["parameters"]),
-        wording.times(row["training_flops_ratio"]),
+        wording.with_parents(row, "training_flops"),
         *(wording.MEASURES[name](row) for name in extras),
         wording.failed(row),
     )
@@ -87,9 +87,11 @@ def _cells(row: Mapping[str, Any], extras: list[str]) -> tuple[str, ...]:
 
 def _remarks(row: Mapping[str, Any]) -> str:
     """Return reason, stamps and declared differences in one line."""
-    parts = [row["reason"], *row["stamps"]]
+    parts = [row["reason"], *row["stamps"], wording.parents(row)]
     if row["varies"]:
         parts.append("varies " + ", ".join(map(str, row["varies"])))
+    if costs := row.get("augmentations"):
+        parts.append("augmentations: " + ", ".join(map(wording.augmentation_cost, costs)))
     return "; ".join(escape(part) for part in parts if part)
 
 

@@ -43,7 +43,7 @@ def terminal(board: Mapping[str, Any]) -> RenderableType:
             Text(wording.verdict(row), style=style),
             _narrow(wording.speed(row)),
             _mebibytes(row["peak_memory_bytes"]),
-            wording.times(row["training_flops_ratio"]),
+            wording.with_parents(row, "training_flops").replace(" + ", " +"),
             wording.failed(row),
         )
     title = Text.assemble((plain(board["suite"]), "bold"), f"  {wording.summary(board)}")
@@ -51,7 +51,7 @@ def terminal(board: Mapping[str, Any]) -> RenderableType:
     reasons = [
         Text.assemble((f"  {plain(row['arm'])}  ", _STYLES.get(row["verdict"] or "", "dim")), _remarks(row))
         for row in board["rows"]
-        if not row["baseline"] or row["stamps"]
+        if not row["baseline"] or row["stamps"] or row.get("parents")
     ]
     return Group(
         title, *notices, Text(), table, Text(), *reasons, Text(), Text(wording.method(board), style="dim")
@@ -68,4 +68,5 @@ def _mebibytes(value: float | None) -> str:
 
 def _remarks(row: Mapping[str, Any]) -> str:
     reason = [] if row["baseline"] else [row["reason"]]
-    return plain("; ".join([*reason, *row["stamps"]]))
+    needs = [wording.parents(row)] if row.get("parents") else []
+    return plain("; ".join([*reason, *row["stamps"], *needs]))

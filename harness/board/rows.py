@@ -93,7 +93,7 @@ def stamps_of(arm: Json, row: Json, trials: ArmTrials, baseline: ArmTrials) -> l
         {str(change) for record in trials.counted.values() for change in record.get("changes") or []}
     ):
         stamps.append("changed global state: " + "; ".join(changes))
-    if trials.name != baseline.name:
+    if trials.name != baseline.name and arm.get("compared", True):
         if is_no_op(trials, baseline):
             equal = "weights and outputs equal the baseline's, bit for bit"
             acted = [name for name, value in row["observables"].items() if value["low"] > 0.0]

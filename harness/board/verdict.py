@@ -69,7 +69,8 @@ class Comparison:
 def rules_of(plan: Mapping[str, Any], test_count: int) -> Rules:
     """Read the rules from a plan; `test_count` is the number of test examples, 0 where it is not known."""
     alpha = float(plan.get("alpha") or DEFAULT_ALPHA)
-    family = max(1, sum(1 for arm in plan.get("arms", []) if arm["name"] != plan.get("baseline")))
+    others = [arm for arm in plan.get("arms", []) if arm["name"] != plan.get("baseline")]
+    family = max(1, sum(1 for arm in others if arm.get("compared", True)))
     margin = plan.get("margin_points")
     if margin is None:
         margin = max(SMALLEST_MARGIN, 100.0 / test_count if test_count else 0.0)

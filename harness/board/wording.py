@@ -121,10 +121,27 @@ def share(value: float | None) -> str:
     return ABSENT if value is None else f"{100 * value:.1f} %"
 
 
+def augmentations(row: Mapping[str, Any]) -> str:
+    """Return the share of a step that all augmentations of an arm take together: `3.1 %`."""
+    shares = [cost["step_share"] for cost in row.get("augmentations") or () if cost["step_share"] is not None]
+    return share(sum(shares)) if shares else ABSENT
+
+
+def augmentation_cost(cost: Mapping[str, Any]) -> str:
+    """Return what one augmentation costs: `cutout 0.31 ms a batch (2.1 % of a step, 85 images/s lost)`."""
+    lost = cost["images_per_second_lost"]
+    parts = [f"{share(cost['step_share'])} of a step"] if cost["step_share"] is not None else []
+    parts += [f"{decimal(lost, 0)} images/s lost"] if lost is not None else []
+    where = " in the loader" if cost["placement"] == "loader" else ""
+    beside = f" ({', '.join(parts)})" if parts else ""
+    return f"{plain(cost['label'])} {duration(cost['seconds_per_batch'])} a batch{where}{beside}"
+
+
 MEASURES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "to target": to_target,
     "compute alone, images/s": lambda row: decimal(row.get("compute_images_per_second"), 0),
     "data wait": lambda row: share(row.get("data_wait_share")),
+    "augmentations": augmentations,
     "latency p50": lambda row: duration(row.get("latency_p50_seconds")),
     "latency p99": lambda row: duration(row.get("latency_p99_seconds")),
     "energy, image": energy,
@@ -138,10 +155,34 @@ def measured(board: Mapping[str, Any]) -> list[str]:
     return [name for name, told in MEASURES.items() if any(told(row) != ABSENT for row in board["rows"])]
 
 
+def with_parents(row: Mapping[str, Any], column: str) -> str:
+    """Return a cost relative to the baseline's, and beside it what the arm's parents cost: `1.37× + 12.5×`."""
+    own, cost = times(row[f"{column}_ratio"]), row.get("parents_cost")
+    return own if cost is None else f"{own} + {times(cost[f'{column}_ratio'])}"
+
+
+def parents(row: Mapping[str, Any]) -> str:
+    """Return what an arm needs of others, in words; empty where it needs nothing."""
+    if not row.get("parents"):
+        return ""
+    told = [
+        f"{role}: {_whose(parent)} ({count(parent['training_flops'])} FLOPs, {duration(parent['train_seconds'])} of "
+        "training)"
+        for role, parent in row["parents"].items()
+    ]
+    return ", ".join(told)
+
+
+def _whose(parent: Mapping[str, Any]) -> str:
+    return f"file {parent['file']}" if "file" in parent else str(parent["arm"])
+
+
 def verdict(row: Mapping[str, Any]) -> str:
     """Return the verdict with its mark, which does not lean on colour."""
     if row["baseline"]:
         return "baseline"
+    if not row.get("compared", True):
+        return "not compared"
     return f"{MARKS[row['verdict']]} {row['verdict']}" if row["verdict"] else "no verdict"
 
 

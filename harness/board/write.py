@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from harness.board import render
 from harness.record.files import make_folder, write_over
 
 
-def write(board: Mapping[str, Any], folder: Path) -> list[Path]:
+def write(
+    board: Mapping[str, Any], folder: Path, pictures: Mapping[str, bytes] = MappingProxyType({})
+) -> list[Path]:
     """Write `leaderboard.{md,csv,json,html}` into `folder`, each whole or not at all; return the paths.
 
-    A file that holds the same already is left alone.
+    A file that holds the same already is left alone. `pictures` are those of the board's previews, by digest.
 
     Raises:
         StoreError: Where the disk refuses.
@@ -22,7 +25,7 @@ def write(board: Mapping[str, Any], folder: Path) -> list[Path]:
         "json": render.json(board),
         "csv": render.csv(board),
         "md": render.markdown(board),
-        "html": render.html(board),
+        "html": render.html(board, pictures),
     }
     make_folder(folder)
     paths = []

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.board.leaderboard import build
+from harness.board.previews import read_pictures, read_preview
 from harness.board.write import write
 from harness.cli.output import say, say_json, show
 from harness.errors import StoreError
@@ -16,9 +17,16 @@ _NOTHING_TO_COMPARE = 3
 
 
 def build_board(plan: Mapping[str, Any], reading: Reading, folder: Path) -> tuple[dict[str, Any], list[Path]]:
-    """Build the board of a plan and write it into `folder`; return it with the paths."""
-    board = build(plan, reading.records, reading.timings, reading.set_aside, shared=reading.shared)
-    return board, write(board, folder)
+    """Build the board of a plan, with the preview that `folder` holds, and write it there; return it with the paths."""
+    board = build(
+        plan,
+        reading.records,
+        reading.timings,
+        reading.set_aside,
+        shared=reading.shared,
+        preview=read_preview(folder),
+    )
+    return board, write(board, folder, read_pictures(folder, board))
 
 
 def rebuild(folder: Path | None, as_json: bool) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 from harness.cli.output import complain, say, say_json
 from harness.cli.running import Ready, Settings, make_ready
 from harness.launch.options import resolve_device
+from harness.suite.parents import parent_arms, parent_entry
 from harness.suite.plan import Arm, Job
 
 _CHILD = "from harness.cli.check_child import main; main()"
@@ -41,6 +42,14 @@ def check_suite(path: Path, data: Path | None, arms: str | None, device: str, as
 
 def _job(ready: Ready, arm: Arm, device: str) -> Job:
     name = arm.data or ""
+    # Arms have no weights yet: models with random ones stand in. Files are what they are.
+    parents = {
+        role: {"weights": str(ready.suite.weights[one["file"]].path.resolve()), "digest": one["digest"]}
+        if "file" in one
+        else {**parent_entry(ready.plan, one["arm"]), "weights": None}
+        for role, one in arm.recipe.get("parents", {}).items()
+    }
+    needed = {one for other in ready.plan.arms for one in parent_arms(other.recipe).values()}
     return Job(
         trial="check",
         arm=arm.name,
@@ -55,6 +64,8 @@ def _job(ready: Ready, arm: Arm, device: str) -> Job:
         device=device,
         folder=os.devnull,
         checkpoint_seconds=0.0,
+        parents=parents,
+        weights=os.devnull if arm.name in needed else None,
     )
 
 

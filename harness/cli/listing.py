@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.board.wording import interval
+from harness.cli.docs import WIDTH, papers_in, slots_of, take_apart
 from harness.cli.output import complain, say, say_json
 from harness.contract import KINDS
 from harness.errors import HarnessError, PluginError, nearest
@@ -16,6 +18,15 @@ from harness.registry import Registry, discover
 
 if TYPE_CHECKING:
     from harness.registry import Entry
+
+
+_CORE_KEYS = {
+    "validation": "Share of the training split that is held out, by class; the harness's own key.",
+    "normalization": "{ mean = [...], std = [...] } in shares of full scale; else the training split's own.",
+    "parameters": "Which of the model's: all, rest, matrices, filters, vectors, or a glob over names.",
+    "warmup": "Share of the budget in which the rate rises linearly to the schedule's first.",
+}
+"""What the keys mean that the harness reads itself."""
 
 
 def installed(files: Sequence[Path] = ()) -> Registry:
@@ -58,7 +69,7 @@ def _row(entry: Entry) -> dict[str, Any]:
     return {**row, "error": entry.error} if entry.error else row
 
 
-def show(name: str, file: Path | None, as_json: bool) -> int:
+def show(name: str, file: Path | None, results: Path, as_json: bool) -> int:
     """Show every component of that name, whatever its kind."""
     registry = installed([file] if file is not None else [])
     found = [entry for kind in KINDS for entry in _of_name(registry, kind, name)]
@@ -70,7 +81,7 @@ def show(name: str, file: Path | None, as_json: bool) -> int:
         raise PluginError(
             f'there is no component "{name}"{nearest(name, names)} (harness list shows them all)'
         )
-    described = [_described(registry, entry) for entry in found]
+    described = [_described(registry, entry, results) for entry in found]
     if as_json:
         say_json(described)
         return 0
@@ -87,40 +98,57 @@ def _of_name(registry: Registry, kind: str, name: str) -> list[Entry]:
         return []
 
 
-def _described(registry: Registry, entry: Entry) -> dict[str, Any]:
+def _described(registry: Registry, entry: Entry, results: Path) -> dict[str, Any]:
+    from harness.cli.effect import newest_effect  # pydantic: a fifth of a second, which `list` does not have
+
     loaded = registry.load(entry)
     module = inspect.getmodule(loaded)
     stage = getattr(loaded, "stage", None)
     docstrings = [text for text in (inspect.getdoc(module) if module else None, loaded.__doc__) if text]
     schema = registry.parameters_schema(entry.kind, entry)
+    told = take_apart("\n\n".join(inspect.cleandoc(text) for text in docstrings))
     return {
         **_row(entry),
         "version": entry.version,
-        "doc": "\n\n".join(inspect.cleandoc(text) for text in docstrings),
-        "parameters": schema.get("properties", {}),
+        "doc": told.text,
+        "papers": told.papers or list(papers_in(entry.summary)),
+        "not_for": told.not_for,
+        "parameters": _parameters(schema.get("properties", {}), told.parameters),
         "required": schema.get("required", []),
         "stage": stage.name if stage is not None else None,
+        "placement": getattr(loaded, "placement", None),
+        "slots": slots_of(loaded) if entry.kind == "trick" else None,
         **{tag: sorted(getattr(loaded, tag, ())) for tag in ("provides", "conflicts", "requires")},
         "identity": getattr(loaded, "identity", None) and dict(loaded.identity),  # type: ignore[attr-defined]
         "observable": getattr(loaded, "observable", None) or None,
         "unit": getattr(loaded, "unit", None) or None,
         "preload": list(entry.preload),
+        "effect": newest_effect(results, entry.kind, entry.full_name),
+    }
+
+
+def _parameters(schemas: Mapping[str, Any], told: Mapping[str, str]) -> dict[str, Any]:
+    """Return the schemas of parameters, each with what the docstring says of it."""
+    known = {**_CORE_KEYS, **told}
+    return {
+        name: {"description": known[name], **schema} if name in known else schema
+        for name, schema in schemas.items()
     }
 
 
 def _page(one: Mapping[str, Any]) -> str:
     lines = [f"{one['kind']} {one['name']}: {one['summary']}", "", one["doc"], ""]
-    if one["parameters"]:
-        width = max(len(name) for name in one["parameters"])
-        lines.append("Parameters:")
-        lines += [
-            f"  {name:<{width}}  {parameter_text(schema, is_required=name in one['required'])}"
-            for name, schema in one["parameters"].items()
-        ]
-    else:
-        lines.append("It takes no parameters.")
-    lines.append("")
-    for key in ("stage", "unit", "observable"):
+    for heading, entries in (("Paper", one["papers"]), ("When not to use it", one["not_for"])):
+        if entries:
+            lines += [
+                f"{heading}:",
+                *(textwrap.indent(textwrap.fill(entry, WIDTH), "  ") for entry in entries),
+                "",
+            ]
+    lines += [*_parameter_lines(one), ""]
+    if one["slots"] is not None:
+        lines.append(f"Slots: {', '.join(one['slots']) or 'none'}")
+    for key in ("stage", "placement", "unit", "observable"):
         if one[key]:
             lines.append(f"{key.capitalize()}: {one[key]}")
     for tag in ("provides", "conflicts", "requires"):
@@ -130,7 +158,36 @@ def _page(one: Mapping[str, Any]) -> str:
         parameters = ", ".join(f"{key} = {value}" for key, value in one["identity"].items())
         lines.append(f"Does nothing, bit for bit, at: {parameters or 'its defaults'}")
     lines.append(f"From: {one['source']}" + (f" {one['version']}" if one["version"] else ""))
-    return "\n".join(lines)
+    return "\n".join([*lines, _effect_text(one["effect"])])
+
+
+def _parameter_lines(one: Mapping[str, Any]) -> list[str]:
+    if not one["parameters"]:
+        return ["It takes no parameters."]
+    width = max(len(name) for name in one["parameters"])
+    lines = ["Parameters:"]
+    for name, schema in one["parameters"].items():
+        told = {key: value for key, value in schema.items() if key != "description"}
+        lines.append(f"  {name:<{width}}  {parameter_text(told, is_required=name in one['required'])}")
+        if description := schema.get("description"):
+            lines.append(
+                textwrap.indent(textwrap.fill(str(description), WIDTH - width - 6), " " * (width + 6))
+            )
+    return lines
+
+
+def _effect_text(effect: Mapping[str, Any] | None) -> str:
+    """Return what a component was last measured to do, in two lines."""
+    if effect is None:
+        return "Measured effect: none yet, on no board here (--results DIR) does an arm differ by it alone"
+    settings = ", ".join(f"{key} = {value}" for key, value in effect["component"]["params"].items())
+    place = f" in place of {effect['in_place_of']}" if effect["in_place_of"] else ""
+    verdict = effect["verdict"] or effect["reason"]
+    return (
+        f"Measured effect: {interval(effect['difference'])} points of test accuracy{place}, {verdict}\n"
+        f"  suite {effect['suite']}, {effect['date'] or 'no date'}, arm {effect['arm']} against {effect['baseline']}"
+        + (f" ({settings})" if settings else "")
+    )
 
 
 def parameter_text(schema: Mapping[str, Any], *, is_required: bool) -> str:

@@ -26,6 +26,7 @@ from harness.cli.options import (
     PluginFile,
     Replicates,
     Results,
+    Samples,
     SuitePath,
     Timeout,
 )
@@ -61,7 +62,8 @@ def _harness(
     harness run benchmarks/suites/quickstart.toml   a suite: real trials, then the leaderboard
     harness try my_trick.py                         your plugin against the baseline, in seconds
     harness list trick                              what there is
-    harness show mixup                              what it does and which parameters it takes
+    harness show mixup                              what it does, its parameters, its effect so far
+    harness preview suite.toml                      what the augmentations do to the images
     harness gate suite.toml --base main             is my edit slower, larger or less accurate?
 
     Exit codes: 0 done, 1 a check or gate says no, 2 usage or suite error, 3 nothing to compare, 4 too noisy
@@ -162,6 +164,29 @@ def _check(
     raise typer.Exit(checking.check_suite(suite, data, arms, device, as_json))
 
 
+@app.command("preview")
+def _preview(
+    suite: SuitePath,
+    results: Results = Path("results"),
+    data: Data = None,
+    arms: Arms = None,
+    samples: Samples = 8,
+) -> None:
+    """Show what each arm's augmentations do: samples before and after, and how far each moves the data.
+
+    Writes DIR/<suite>/preview: a picture for each arm, index.html, and preview.json with the Wasserstein
+    distance of pixel and feature statistics for each class. The leaderboard's HTML shows them from then on.
+    Nothing is trained; the same suite gives the same bytes. Exits with 3 where no arm has an augmentation.
+
+    \b
+    harness preview suite.toml
+    harness preview suite.toml --arms mixup,cutout --samples 12
+    """
+    from harness.cli import previewing
+
+    raise typer.Exit(previewing.preview_suite(suite, results, data, arms, samples))
+
+
 @app.command("list")
 def _list(kind: Kind = None, as_json: AsJson = False) -> None:
     """List what is installed, broken plugins included.
@@ -177,16 +202,22 @@ def _list(kind: Kind = None, as_json: AsJson = False) -> None:
 
 
 @app.command("show")
-def _show(name: Name, file: AlsoFile = None, as_json: AsJson = False) -> None:
-    """Show a component: what it does, its paper, its parameters with types, ranges and defaults.
+def _show(
+    name: Name, file: AlsoFile = None, results: Results = Path("results"), as_json: AsJson = False
+) -> None:
+    """Show a component: what it does, its paper, when not to use it, and its parameters with ranges and defaults.
+
+    Where a board under DIR has an arm that differs from its baseline by this component alone, the newest
+    such effect is shown with its interval and verdict.
 
     \b
     harness show mixup
+    harness show mixup --results results/reference
     harness show toy-dist/shake
     """
     from harness.cli import listing
 
-    raise typer.Exit(listing.show(name, file, as_json))
+    raise typer.Exit(listing.show(name, file, results, as_json))
 
 
 @app.command("leaderboard")

@@ -20,6 +20,9 @@ Arms = Annotated[str | None, typer.Option("--arms", metavar="A,B", help="Only th
 Replicates = Annotated[
     int | None, typer.Option("--replicates", metavar="N", min=1, help="So many, in place of the suite's.")
 ]
+Samples = Annotated[
+    int, typer.Option("--samples", metavar="N", min=1, max=32, help="Samples in a picture, at the most 32.")
+]
 Jobs = Annotated[
     int,
     typer.Option("--jobs", metavar="N", min=0, help="Trials at a time; 0: as many as cores, or GPUs."),

@@ -61,7 +61,7 @@ def summarise(ready: Ready, store: Store, jobs: int) -> dict[str, Any]:
         trials = [trial.id for trial in plan.trials if trial.arm == arm.name]
         reused = sum(trial in good for trial in trials)
         arms.append({"name": arm.name, "trials": len(trials), "reused": reused, "failure": arm.failure})
-    compared = max(1, len(plan.arms) - 1)
+    compared = max(1, sum(arm.compared for arm in plan.arms) - 1)
     return {
         "suite": plan.suite,
         "hash": plan.hash,

@@ -15,8 +15,9 @@ from harness.cli.output import complain, say, show
 from harness.errors import PluginError
 from harness.record.fingerprint import code, host
 from harness.record.store import Store
-from harness.suite.expand import expand
+from harness.suite.expand import arms_to_run, expand
 from harness.suite.load import Suite, load
+from harness.suite.parents import parent_arms
 from harness.suite.prepare import default_cache, prepare
 
 if TYPE_CHECKING:
@@ -64,8 +65,9 @@ def make_ready(path: Path, settings: Settings) -> Ready:
     names = [name.strip() for name in settings.arms.split(",") if name.strip()] if settings.arms else None
     manifests: dict[str, Mapping[str, Any]] = {}
     data: dict[str, Path] = {}
+    wanted = arms_to_run(suite, names)
     for arm in suite.arms.values():
-        if arm.failure is None and (names is None or arm.name in names or arm.name == suite.baseline):
+        if arm.failure is None and arm.name in wanted:
             mode = suite.loader["mode"]
             prepared = prepare(
                 arm.recipe["dataset"], suite.registry, settings.data, default_cache(), mode=mode
@@ -111,9 +113,13 @@ def execute(ready: Ready, store: Store, settings: Settings, command: str, *, is_
 
 
 def disk_bytes(ready: Ready, store: Store, jobs: int) -> int:
-    """Return roughly what the run will write: its missing records, and the checkpoints that are open at a time."""
-    missing = len(ready.plan.trials) - len(store.read(ready.plan.to_json()).good())
-    return missing * _RECORD_BYTES + min(missing, jobs or os.cpu_count() or 1) * _CHECKPOINT_BYTES
+    """Return roughly what the run will write: missing records, weights, and the checkpoints that are open at a time."""
+    good = store.read(ready.plan.to_json()).good()
+    missing = [trial for trial in ready.plan.trials if trial.id not in good]
+    needed = {name for arm in ready.plan.arms for name in parent_arms(arm.recipe).values()}
+    kept = sum(trial.arm in needed for trial in missing)  # weights that others need stay
+    files = min(len(missing), jobs or os.cpu_count() or 1) + kept
+    return len(missing) * _RECORD_BYTES + files * _CHECKPOINT_BYTES
 
 
 def _launch(ready: Ready, store: Store, settings: Settings) -> int:
@@ -133,6 +139,7 @@ def _launch(ready: Ready, store: Store, settings: Settings) -> int:
         timeout_seconds=settings.timeout,
         data_root=settings.data,
         plugins=tuple(ready.suite.plugins.values()),
+        weights={name: file.path for name, file in ready.suite.weights.items()},
         preload=tuple(sorted(set(_preloads(ready)))),
     )
     try:

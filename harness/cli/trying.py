@@ -90,4 +90,8 @@ def _arms(registry: Registry, entries: list[Entry]) -> Iterator[str]:
             continue
         rate = f", lr = {_RATE}" if "lr" in missing else ""
         component = f"{{ name = {json.dumps(entry.name)}{rate} }}"
-        yield f"\n[arms.{json.dumps(f'{entry.kind}-{entry.name}')}]\n{_KEYS[entry.kind].format(component)}\n"
+        # What needs another trial's model gets the baseline's.
+        roles = sorted(getattr(registry.load(entry), "parents", ()))
+        parents = "".join(f'{role} = {{ arm = "baseline" }}\n' for role in roles)
+        lines = f"{_KEYS[entry.kind].format(component)}\n{parents}"
+        yield f"\n[arms.{json.dumps(f'{entry.kind}-{entry.name}')}]\n{lines}"

@@ -54,6 +54,10 @@ class Context(Protocol):
         """Share of the budget done when this step started, from 0 up to but not 1."""
         ...
 
+    def forward(self, batch: Batch) -> Tensor:
+        """Return `model`'s logits (B, K) in the recipe's precision, uncompiled; in `bind` and later."""
+        ...
+
     def draws(
         self, name: str, n: int, per: Literal["epoch", "trial"] = "epoch"
     ) -> Callable[[Tensor], Tensor]:

@@ -97,7 +97,7 @@ class _Selection(Images):
     """Some rows of other images."""
 
     def __init__(self, of: Images, rows: np.ndarray) -> None:
-        self.skip_damaged = of.skip_damaged
+        self.skip_damaged, self.decode_once = of.skip_damaged, of.decode_once
         self._of, self._rows = of, rows
 
     @property
@@ -167,10 +167,13 @@ class Dataset:
         licence: The data's licence, as its publisher states it.
         changes_label: Names of augmentations that would change what a label means (a flipped 2 is no 2);
             `harness check` warns of them.
+        several_versions: Whether its training split gives `Split.sources`. A dataset around it has to give them on,
+            and is refused where it does not.
     """
 
     licence: ClassVar[str] = "unknown"
     changes_label: ClassVar[frozenset[str]] = frozenset()
+    several_versions: ClassVar[bool] = False
 
     def prepare(self, root: Path | None) -> Prepared:
         """Return everything: decoded, or as `Images`. Torch may not be imported.

@@ -134,7 +134,8 @@ class Trick:
     Class variables:
         stage: Where its functions stand among others'.
         provides, conflicts, requires: Tags; `harness check` refuses an arm in which one's `conflicts`
-            meets another's `provides`, or whose `requires` nobody provides.
+            meets another's `provides`, or whose `requires` nobody provides. What splits the batch provides
+            "micro-batches"; a loss over the whole batch (all pairs, batch statistics) conflicts with it.
         identity: Parameters at which it does nothing, bit for bit; None where there are none.
         parents: Roles of other trials' models that it needs ("teacher"): an arm with it has to name each.
         observable: Name, with its unit, of what `Slots.observe` measures: the proof that the trick is on.
@@ -162,7 +163,9 @@ class Trick:
     def scales(self, ctx: Context) -> Mapping[str, Scale]:
         """Return, by the name of a parameter of `ctx.model`, what its learning rate and weight decay are multiplied by.
 
-        Parameters with equal scales form a group of their optimizer; a name that is left out keeps its settings.
+        Parameters with equal scales form a group of their optimizer; a name that is left out keeps its settings. A
+        factor of a weight decay has nothing to act on where there is none; where an optimizer keeps one decay for
+        all, outside its groups, it is refused.
         """
         del ctx
         return {}

@@ -38,24 +38,52 @@ def check_arm(job: Job) -> list[str]:
         PluginError: Naming the component at fault, what was expected and what came.
     """
     registry = discover([Path(file) for file in job.plugins], allow=os.environ.get("HARNESS_PLUGINS"))
+    _refuse_missing_images(job)
     owners = Owners()
+    step = 0
     try:
         owners.learn(registry, job.recipe)
         apply_numerics(job.recipe["numerics"], torch.device(job.device))
         run = compile_run(job, registry, _fake_data(job, registry), owners)
         buffers = _moving_state(run)
         first_step(run, 0)
+        if run.total_steps > 1 and _wraps(job, registry):
+            # What grows from nothing is not there in the first step.
+            step = run.total_steps - 1
+            first_step(run, step)
         if run.data.validation is None:
             raise PluginError("the fake data has no validation split")
         predict(run, run.judged(), run.data.validation)
     except (ContractError, HarnessError):
         raise
     except (Exception, SystemExit) as error:
-        culprit = owners.culprit(error, 0)
+        culprit = owners.culprit(error, step)
         where = f"{culprit['plugin'] or 'the harness'}, slot {culprit['slot'] or 'build'}"
         raise PluginError(f"{where}: {culprit['error']}") from error
     _refuse_moving_state(run, buffers)
-    return _warnings(job)
+    return _warnings(job, registry)
+
+
+def _refuse_missing_images(job: Job) -> None:
+    """Refuse data without images, naming whoever takes them."""
+    modalities = job.manifest["modalities"]
+    if "image" in modalities:
+        return
+    augmentations = job.recipe["augmentations"]
+    key, name = (
+        ("augmentations[0]", augmentations[0]["name"])
+        if augmentations
+        else ("backbone", job.recipe["backbone"]["name"])
+    )
+    raise HarnessError(
+        f'{key}: "{name}" takes images, and dataset "{job.recipe["dataset"]["name"]}" gives '
+        f"{' and '.join(sorted(modalities)) or 'nothing'} alone; take a dataset with images, or leave it out"
+    )
+
+
+def _wraps(job: Job, registry: Registry) -> bool:
+    """Whether an augmentation is wrapped in another, which may grow it."""
+    return any(len(registry.layers("augmentation", normal)) > 1 for normal in job.recipe["augmentations"])
 
 
 def _fake_data(job: Job, registry: Registry) -> TrialData:
@@ -97,10 +125,15 @@ def _refuse_moving_state(run: Run, before: dict[str, torch.Tensor]) -> None:
         )
 
 
-def _warnings(job: Job) -> list[str]:
+def _warnings(job: Job, registry: Registry) -> list[str]:
     dataset, changed = job.recipe["dataset"]["name"], set(job.manifest["changes_label"])
+    # What a dataset applies ahead of the training stands within it.
+    within = registry.describe("dataset", job.recipe["dataset"])
+    layers = [
+        one for normal in job.recipe["augmentations"] for one in registry.layers("augmentation", normal)
+    ]
     return [
-        f"augmentation {normal['name']}: dataset {dataset} says that it changes what a label means"
-        for normal in job.recipe["augmentations"]
-        if normal["name"] in changed
+        f"augmentation {one['name']}: dataset {dataset} says that it changes what a label means"
+        for one in (*layers, *(one for one in within if one["kind"] == "augmentation"))
+        if one["name"] in changed
     ]

@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from harness.contract import DataInfo, Stage, StepPlan, Trick
+from harness.contract import DataInfo, Scale, Stage, StepPlan, Trick
 from harness.engine.compiled import compile_model, uses_graphs
 from harness.engine.contract_check import ContractError, check_plan, describe
 from harness.engine.culprit import Owners, labels_for
 from harness.engine.data import TrialData
 from harness.engine.foundation import Foundation, lay_foundation, rate_table
 from harness.engine.gradient_norms import GradientNorms, with_norms
+from harness.engine.groups import build_optimizers, collect_scales
 from harness.engine.loaders import Loader, Orders
 from harness.engine.loop import Objective, Step
-from harness.engine.parameters import groups_by_selector, parameter_digests, tracking_norms
+from harness.engine.parameters import parameter_digests, tracking_norms
+from harness.engine.parents import load_start, refuse_other_tensors, tensor_shapes
 from harness.engine.precision import PRECISIONS, Forward, cast_weights, forward_of
+from harness.engine.rates import Feedback
 from harness.engine.run import Run
 from harness.engine.scaler import LossScaler, skipping
 from harness.engine.slots import (
@@ -27,8 +30,10 @@ from harness.engine.slots import (
     bind,
     compose_objective,
     freezes_by_step,
+    parts_of_batch,
     phases_by_step,
     pipeline_text,
+    sizes_by_step,
     state_tensors,
     wrap_update,
 )
@@ -37,7 +42,7 @@ from harness.errors import HarnessError
 if TYPE_CHECKING:
     from torch.nn import Module
 
-    from harness.contract import Metric
+    from harness.contract import Metric, Schedule
     from harness.registry import Registry
     from harness.suite.plan import Job
 
@@ -53,7 +58,9 @@ def compile_run(job: Job, registry: Registry, data: TrialData, owners: Owners) -
     base = lay_foundation(job, registry, data)
     network = _build_network(base)
     _refuse_scaled_ascent(base, network)
-    optimizers = _build_optimizers(base, network.model)
+    scales = _scales(base, network)
+    made = build_optimizers(registry, job.recipe["optimizer"], network.model, scales)
+    optimizers = [skipping(one) for one in made.built] if _is_scaled(base) else made.built
     bound = [
         (label, trick, bind(label, trick, base.context(label, network.model)))
         for label, trick in network.tricks
@@ -64,6 +71,7 @@ def compile_run(job: Job, registry: Registry, data: TrialData, owners: Owners) -
     objective, objective_owner = compose_objective(forward, bound, owners, _model_owner(base))
     norms = _gradient_norms(base, network.model)
     freezes = freezes_by_step(bound, base.total_steps)
+    sizes = sizes_by_step(bound, base.total_steps)
     step = _step(base, network, optimizers, objective, bound, batch_functions, norms)
     update_label = wrap_update(step, bound, owners)
     for _, label, function in batch_functions:
@@ -87,9 +95,12 @@ def compile_run(job: Job, registry: Registry, data: TrialData, owners: Owners) -
         step=step,
         forward=forward,
         groups=[(group, group["lr"]) for optimizer in optimizers for group in optimizer.param_groups],
+        base_rate=made.base_rate,
         rates=rate_table(schedule, job.recipe["schedule"]["warmup"], base.total_steps),
-        phases=phases_by_step(network.plan, bound, freezes, base.total_steps),
+        feedback=_feedback(base, schedule),
+        phases=phases_by_step(network.plan, bound, freezes, sizes, base.total_steps),
         freezes=freezes,
+        sizes=sizes,
         eval_functions=[(label, slots.eval_model) for label, _, slots in bound if slots.eval_model],
         state={**state_tensors(bound), **(norms.state if norms else {})},
         observers={
@@ -103,7 +114,8 @@ def compile_run(job: Job, registry: Registry, data: TrialData, owners: Owners) -
         steps_per_epoch=base.steps_per_epoch,
         total_steps=base.total_steps,
         initial_parameters=network.initial_parameters,
-        pipeline=loader.pipeline + pipeline_text(job.recipe, batch_functions, bound, network.plan),
+        pipeline=loader.pipeline
+        + pipeline_text(job.recipe, batch_functions, bound, step.micro_batches, made.text),
         batch_labels=[label for _, label, _ in batch_functions],
         objective_owner=objective_owner,
         update_label=update_label,
@@ -135,6 +147,8 @@ def _build_network(base: Foundation) -> Network:
     recipe, numerics = base.recipe, base.recipe["numerics"]
     base.seed("initial weights")
     model = base.backbone.build(DataInfo(base.data.num_classes, base.data.shapes))
+    load_start(base.job, base.registry, base.backbone, model)
+    built = tensor_shapes(model)
     tricks = _tricks(base.registry, recipe["tricks"])
     plan = StepPlan()
     for label, trick in tricks:
@@ -143,19 +157,39 @@ def _build_network(base: Foundation) -> Network:
         model = trick.model(model, base.context(label, model))
         if not isinstance(model, torch.nn.Module):
             raise ContractError(label, "model", f"expected a Module, got {describe(model)}")
+    refuse_other_tensors(base.job, built, model)
     initial_parameters = parameter_digests(model)
     layout = torch.channels_last if numerics["channels_last"] else torch.preserve_format
     model = model.to(base.device).to(memory_format=layout).train()
     return Network(cast_weights(model, numerics["precision"]), tricks, plan, initial_parameters)
 
 
-def _build_optimizers(base: Foundation, model: Module) -> list[torch.optim.Optimizer]:
-    entries = base.recipe["optimizer"]
-    optimizers: list[torch.optim.Optimizer] = [
-        base.registry.build("optimizer", normal).build([group])
-        for normal, group in zip(entries, groups_by_selector(model, entries), strict=True)
+def _scales(base: Foundation, network: Network) -> dict[str, Scale]:
+    """Return each parameter's factors of all tricks that have any."""
+    given = [
+        (label, trick, base.context(label, network.model))
+        for label, trick in network.tricks
+        if type(trick).scales is not Trick.scales
     ]
-    return [skipping(optimizer) for optimizer in optimizers] if _is_scaled(base) else optimizers
+    return collect_scales(given, network.model)
+
+
+def _feedback(base: Foundation, schedule: Schedule) -> Feedback | None:
+    """Return how the schedule goes by the validation losses; None where it does not.
+
+    Raises:
+        HarnessError: Where there are none.
+    """
+    if not schedule.observes:
+        return None
+    name, warmup = base.recipe["schedule"]["name"], base.recipe["schedule"]["warmup"]
+    if not base.recipe["dataset"]["validation"]:
+        raise HarnessError(
+            f'schedule "{name}" goes by the validation loss, and dataset.validation is 0: there is no such split; '
+            "give it a share of the training data, or take another schedule"
+        )
+    rising = round(warmup * base.total_steps)
+    return Feedback(f"schedule {name}", schedule.rate_after, rising, base.steps_per_epoch)
 
 
 def _is_scaled(base: Foundation) -> bool:
@@ -179,12 +213,13 @@ def _batch_functions(base: Foundation, model: Module, bound: Bound) -> BatchFunc
     ]
     names = labels_for("augmentation", base.recipe["augmentations"])
     for label, normal in zip(names, base.recipe["augmentations"], strict=True):
-        augmentation = base.registry.build("augmentation", normal)
-        if augmentation.placement == "loader":
+        # One that wraps another stands where that one stands.
+        role = base.registry.role("augmentation", normal)
+        if role.placement == "loader":
             continue  # ahead of the batch that a step sees: the loader's
-        function = augmentation.bind(base.context(label, model))
+        function = base.registry.build("augmentation", normal).bind(base.context(label, model))
         if function is not None:
-            functions.append((augmentation.stage, label, function))
+            functions.append((role.stage, label, function))
     return sorted(functions, key=lambda entry: entry[0])
 
 
@@ -224,7 +259,7 @@ def _step(
         gradient_functions=with_norms(norms, gradient_functions),
         norms=tracking_norms(network.model),
         generators=base.generators,
-        micro_batches=network.plan.micro_batches,
+        micro_batches=parts_of_batch(network.plan, bound, base.recipe["batch_size"]),
         scaler=LossScaler(optimizers, base.device) if _is_scaled(base) else None,
         announce=torch.compiler.cudagraph_mark_step_begin if graphs else None,
     )

@@ -51,10 +51,12 @@ class Owners:
         for key, value in recipe.items():
             kind = key.removesuffix("s")
             for normal in value if isinstance(value, list) else [value]:
-                if isinstance(normal, dict) and "params" in normal:
-                    component = registry.load(registry.find(kind, normal["name"]))
+                if not (isinstance(normal, dict) and "params" in normal):
+                    continue
+                for one in registry.layers(kind, normal):
+                    component = registry.load(registry.find(kind, one["name"]))
                     classes = self.files.setdefault(inspect.getfile(component), {})
-                    classes.setdefault(component.__qualname__, f"{kind} {normal['name']}")
+                    classes.setdefault(component.__qualname__, f"{kind} {one['name']}")
 
     def own(self, label: str | None, slot: str | None, function: Any) -> None:
         """Remember whose function this is."""

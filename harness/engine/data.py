@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import torch
 from harness.contract import Batch
 from harness.engine.keys import Keys
 from harness.engine.source import Rows, Source, source_of
+from harness.suite.normalization import statistics_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -116,7 +117,7 @@ class TrialData:
         """Open the test split. Called once a trial, at its end."""
         images, labels = self.source.open("test")
         return part_of(
-            self.source.manifest,
+            (self.train.mean, self.train.std),
             images,
             labels,
             np.arange(len(labels)),
@@ -125,8 +126,25 @@ class TrialData:
         )
 
 
+def pixel_statistics(
+    statistics: tuple[Sequence[float], Sequence[float]], device: torch.device, channels_last: bool
+) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation, given in shares of full scale, in units of the pixel values.
+
+    Returns:
+        float32 each, (C, 1, 1), or (C,) for channels last.
+    """
+
+    def in_pixels(shares: Sequence[float]) -> Tensor:
+        values = torch.tensor(shares, dtype=torch.float32, device=device)
+        return values.mul(255).view((-1,) if channels_last else (-1, 1, 1))
+
+    mean, std = statistics
+    return in_pixels(mean), in_pixels(std).clamp_min(255 * LEAST_STD)
+
+
 def part_of(
-    manifest: Mapping[str, Any],
+    statistics: tuple[Tensor, Tensor],
     images: Array | Rows,
     labels: Array,
     ids: Array,
@@ -134,14 +152,7 @@ def part_of(
     channels_last: bool,
 ) -> Part:
     """Return some samples of a split: arrays go to the device, everything else stays where it is."""
-    modality = manifest["modalities"]["image"]
-    shape = (-1,) if channels_last else (-1, 1, 1)
-
-    def in_pixels(name: str) -> Tensor:
-        values = torch.tensor(modality[name], dtype=torch.float32, device=device)
-        return values.mul(255).view(shape)
-
-    mean, std = in_pixels("mean"), in_pixels("std").clamp_min(255 * LEAST_STD)
+    mean, std = statistics
     kept = torch.from_numpy(np.ascontiguousarray(ids)).to(device)
     on_device = torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64)).to(device)[kept]
     if not isinstance(images, np.ndarray):
@@ -169,20 +180,33 @@ def scaled(rows: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     return made
 
 
-def carve(labels: Array, share: float, generator: np.random.Generator) -> tuple[Array, Array]:
+def carve(
+    labels: Array, share: float, generator: np.random.Generator, sources: Array | None = None
+) -> tuple[Array, Array]:
     """Split sample ids into training and validation, by class.
 
-    Every class gives `round(share * its samples)`, so the split keeps the classes' shares.
+    Every class gives `round(share * its samples)`, so the split keeps the classes' shares. Where there are several
+    versions of an image, the image counts once, by its first version and that one's label: held out, that version
+    is judged, and the others are on neither side.
+
+    Args:
+        labels: int64 (N,).
+        share: Within [0, 1).
+        generator: Draws which ones.
+        sources: int64 (N,), equal where samples are versions of one image.
 
     Returns:
         (training ids, validation ids), each ascending, int64.
     """
+    every = np.arange(len(labels))
+    firsts = every if sources is None else np.sort(np.unique(sources, return_index=True)[1])
     held: list[Array] = []
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
+    for label in np.unique(labels[firsts]):
+        members = firsts[labels[firsts] == label]
         held.append(generator.permutation(members)[: round(share * len(members))])
     validation = np.sort(np.concatenate(held))
-    return np.setdiff1d(np.arange(len(labels)), validation), validation
+    kept_out = validation if sources is None else np.flatnonzero(np.isin(sources, sources[validation]))
+    return np.setdiff1d(every, kept_out), validation
 
 
 def open_data(job: Job, registry: Registry, choice: Choice) -> TrialData:
@@ -193,18 +217,27 @@ def open_data(job: Job, registry: Registry, choice: Choice) -> TrialData:
     """
     source = source_of(job, registry, choice.mode)
     images, labels = source.open("train")
-    return trial_data(images, labels, source, choice, job)
+    return trial_data(images, labels, source, choice, job, source.image_sources("train"))
 
 
-def trial_data(images: Array | Rows, labels: Array, source: Source, choice: Choice, job: Job) -> TrialData:
-    """Return the data of a job from a training split: images uint8 (N, C, H, W), labels int64 (N,).
+def trial_data(
+    images: Array | Rows,
+    labels: Array,
+    source: Source,
+    choice: Choice,
+    job: Job,
+    sources: Array | None = None,
+) -> TrialData:
+    """Return the data of a job from a training split: images uint8 (N, C, H, W), labels and sources int64 (N,).
 
     The validation split is carved out by the suite's seed: it is the same in every replicate.
     """
     device, channels_last = torch.device(job.device), job.recipe["numerics"]["channels_last"]
+    dataset = job.recipe["dataset"]
     generator = Keys(job.seed, 0).generator("validation split")
-    train_ids, validation_ids = carve(labels, job.recipe["dataset"]["validation"], generator)
-    train = part_of(source.manifest, images, labels, train_ids, device, channels_last)
+    train_ids, validation_ids = carve(labels, dataset["validation"], generator, sources)
+    statistics = pixel_statistics(statistics_of(source.manifest, dataset), device, channels_last)
+    train = part_of(statistics, images, labels, train_ids, device, channels_last)
     validation = None
     if len(validation_ids):
         kept = torch.from_numpy(validation_ids).to(device)

@@ -10,7 +10,9 @@ import torch
 
 from harness.engine.data import LEAST_STD
 from harness.engine.keys import Draws, Keys, Moment
+from harness.engine.parents import load_parents
 from harness.engine.run import TrialContext
+from harness.suite.normalization import statistics_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,8 +81,10 @@ class Foundation:
             self.training_batches,
             self.backbone.blocks,
             self.class_counts,
-            *image_statistics(self.job.manifest, self.device),
+            *image_statistics(self.job, self.device),
             self.parents,
+            self.backbone.takes,
+            self.recipe["numerics"]["precision"],
         )
 
     def training_batches(self, count: int) -> Iterator[Batch]:
@@ -102,6 +106,7 @@ def lay_foundation(job: Job, registry: Registry, data: TrialData) -> Foundation:
     recipe, device = job.recipe, torch.device(job.device)
     steps_per_epoch = len(data.train) // recipe["batch_size"]
     keys, moment = Keys(job.seed, job.replicate, job.salt), Moment()
+    generators = torch_generators(device)
     return Foundation(
         job=job,
         registry=registry,
@@ -111,18 +116,18 @@ def lay_foundation(job: Job, registry: Registry, data: TrialData) -> Foundation:
         keys=keys,
         moment=moment,
         draws=Draws(keys, data.samples, steps_per_epoch, device, moment),
-        generators=torch_generators(device),
+        generators=generators,
         steps_per_epoch=steps_per_epoch,
         total_steps=budget_steps(recipe["budget"], recipe["batch_size"], steps_per_epoch),
         class_counts=tuple(torch.bincount(data.train.labels, minlength=data.num_classes).tolist()),
-        parents={},
+        parents=load_parents(job, registry, keys, generators),
     )
 
 
-def image_statistics(manifest: Mapping[str, Any], device: torch.device) -> tuple[Tensor, Tensor]:
+def image_statistics(job: Job, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation that images are normalised by, float32 (C,) each, in shares of full scale."""
-    image = manifest["modalities"]["image"]
-    mean, std = (torch.tensor(image[name], dtype=torch.float32, device=device) for name in ("mean", "std"))
+    statistics = statistics_of(job.manifest, job.recipe["dataset"])
+    mean, std = (torch.tensor(shares, dtype=torch.float32, device=device) for shares in statistics)
     return mean, std.clamp_min(LEAST_STD)
 
 

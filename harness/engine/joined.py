@@ -51,6 +51,8 @@ class JoinedOptimizers:
             Ineligible: Where the replicates' optimizers stand at different points.
         """
         steps = [run.step for run in runs]
+        if any(run.feedback is not None for run in runs):
+            return None  # each replicate's rate is its own
         for step in steps:
             if step.update != step.plain_update or step.gradient_functions:
                 return None

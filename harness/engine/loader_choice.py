@@ -68,7 +68,7 @@ def in_loader(recipe: Mapping[str, Any], registry: Registry) -> list[str]:
     return [
         label
         for label, normal in zip(labels_for("augmentation", augmentations), augmentations, strict=True)
-        if getattr(registry.load(registry.find("augmentation", normal["name"])), "placement", "") == "loader"
+        if registry.role("augmentation", normal).placement == "loader"
     ]
 
 

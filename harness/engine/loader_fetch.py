@@ -135,8 +135,10 @@ class Augmenter:
                 partial(_no_batches, label),
                 partial(_no_blocks, label),
                 setting.class_counts,
-                *image_statistics(job.manifest, device),
+                *image_statistics(job, device),
                 {},
+                "image",
+                job.recipe["numerics"]["precision"],
             )
             function = augmentation.bind(context)
             if function is not None:
@@ -227,14 +229,15 @@ def placed_in_loader(recipe: Mapping[str, Any], registry: Registry) -> Iterator[
     """
     augmentations = recipe["augmentations"]
     names = labels_for("augmentation", augmentations)
-    built = [
-        (label, registry.build("augmentation", normal))
+    # One that wraps another stands where that one stands.
+    known = [
+        (label, registry.build("augmentation", normal), registry.role("augmentation", normal))
         for label, normal in zip(names, augmentations, strict=True)
     ]
-    for label, augmentation in sorted(built, key=lambda pair: pair[1].stage):
-        if augmentation.placement != "loader":
+    for label, augmentation, role in sorted(known, key=lambda entry: entry[2].stage):
+        if role.placement != "loader":
             continue
-        if augmentation.stage is Stage.MIX:
+        if role.stage is Stage.MIX:
             raise PluginError(
                 f'{label}: placement "loader" in stage MIX: targets are mixed on the device; give it '
                 'placement = "device"'

@@ -74,6 +74,7 @@ class Loader:
         waited_seconds: What the steps waited for their batches so far, on the host.
         orders: The order of each epoch.
         placed: Labels of the augmentations that run in it, in their order.
+        augmenter: What applies them; None where the split is on the device.
         cycles: Whether the order begins anew after the last step of the budget (the timing pass goes on).
     """
 
@@ -95,10 +96,11 @@ class Loader:
         )
         self.placed: list[str] = []
         self._fetch: Fetch | None = None
+        self.augmenter: Augmenter | None = None
         if not isinstance(data.train.images, torch.Tensor):
-            augmenter = Augmenter(self._setting, base.registry, data.labels)
-            self._fetch = Fetch(self._setting, "train", data.train.images, augmenter)
-            self.placed = [label for label, _ in augmenter.functions]
+            self.augmenter = Augmenter(self._setting, base.registry, data.labels)
+            self._fetch = Fetch(self._setting, "train", data.train.images, self.augmenter)
+            self.placed = [label for label, _ in self.augmenter.functions]
         self._workers: Workers | None = None
         self._next_step = 0
         self._copies = torch.cuda.Stream(data.device) if data.device.type == "cuda" else None

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from harness.contract import Metric
     from harness.engine.gradient_norms import GradientNorms
     from harness.engine.loaders import Loader
+    from harness.engine.rates import Feedback
+    from harness.engine.slots import Trained
     from harness.suite.plan import Job
 
 
@@ -45,6 +47,8 @@ class TrialContext:
     image_mean: Tensor
     image_std: Tensor
     parents: Mapping[str, Forward]
+    _takes: str
+    _precision: str
 
     @property
     def blocks(self) -> list[tuple[str, Module]]:
@@ -65,6 +69,10 @@ class TrialContext:
     def progress(self) -> float:
         """Share of the budget done when this step started."""
         return self._moment.step / self.total_steps
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return the model's logits, in the recipe's precision, uncompiled."""
+        return forward_of(self.model, self._takes, self._precision, self.device)(batch)
 
     def draws(
         self, name: str, n: int, per: Literal["epoch", "trial"] = "epoch"
@@ -96,9 +104,12 @@ class Run:
     Attributes:
         forward: Batch -> logits of the model that trains, compiled where the recipe says so.
         groups: The optimizers' parameter groups, each with its base rate.
+        base_rate: The first optimizer's base rate, ahead of any factor of a group.
         rates: The multiple of the base rates for each step.
+        feedback: How the schedule changes `rates` by the validation losses, where it does.
         phases: By step, what is called ahead of it.
-        freezes: By step, the parameters that are not trained from there on.
+        freezes: By step, which parameters are trained from there on, where tricks freeze any.
+        sizes: By step, the side in pixels that images have from there on, where a trick resizes them.
         eval_functions: (label, function), in the order in which they are applied.
         state: Tensors of tricks that a checkpoint holds.
         observers: By trick, its observable's name and the function that measures it.
@@ -121,9 +132,12 @@ class Run:
     step: Step
     forward: Forward
     groups: list[tuple[dict[str, Any], float]]
+    base_rate: float
     rates: list[float]
+    feedback: Feedback | None
     phases: dict[int, list[Callable[[], None]]]
-    freezes: dict[int, list[Tensor]]
+    freezes: dict[int, Trained]
+    sizes: dict[int, int]
     eval_functions: list[tuple[str, Callable[[Module], Module]]]
     state: dict[str, Sequence[Tensor]]
     observers: dict[str, tuple[str, Callable[[], float]]]
@@ -159,6 +173,16 @@ class Run:
                 self.moment.step = boundary
                 for phase in self.phases[boundary]:
                     phase()
+
+    def follow(self, losses: Sequence[float | None]) -> None:
+        """Set the coming epoch's rates where the schedule goes by the validation losses of the epochs so far."""
+        if self.feedback is not None:
+            self.feedback.enter(self.rates, losses)
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the step that is under way, ahead of any factor of a group."""
+        return self.base_rate * self.rates[self.moment.step]
 
     def judged(self) -> Module:
         """Return the model that is judged: the raw one, or what `eval_model` makes of it."""

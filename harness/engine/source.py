@@ -11,6 +11,7 @@ import numpy as np
 
 from harness.errors import DataError
 from harness.suite.decoded import sample_digest
+from harness.suite.manifest import labels_digest
 
 if TYPE_CHECKING:
     from harness.registry import Registry
@@ -72,6 +73,21 @@ class Source:
         # Copy on write: torch warns of arrays that it could not write to, and nobody writes.
         images = np.load(self.folder / f"{split}.image.npy", mmap_mode="c", allow_pickle=False)
         return (images if self.mode == "resident" else MappedImages(images)), labels
+
+    def image_sources(self, split: str) -> Array | None:
+        """Return which image each sample of a split is a version of, int64 (N,); None where each is its own.
+
+        Raises:
+            DataError: Where the prepared folder is not what its manifest says.
+        """
+        expected = self.manifest["splits"][split].get("sources_digest")
+        if expected is None:
+            return None
+        file = self.folder / f"{split}.sources.npy"
+        sources: Array = np.load(file, allow_pickle=False)
+        if labels_digest(sources) != expected:
+            raise DataError(f"{file}: not what was prepared; remove the folder, and it is prepared anew")
+        return sources
 
     def _encoded(self, split: str, labels: Array) -> Rows:
         if self.registry is None or self.dataset is None:

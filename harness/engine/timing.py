@@ -2,7 +2,7 @@
 
 A fresh process runs one arm once a round. Warm-up ends when two successive windows agree; then come the
 windows that count: first end to end, with the loader that the trials use, then compute alone: the same step, its
-batch functions included, over and over on one batch that stays on the device.
+batch functions included, over and over on one batch that stays on the device; and each augmentation by itself.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from harness.engine.augmentation_cost import augmentation_costs
 from harness.engine.culprit import Owners, is_out_of_memory
 from harness.engine.energy import energy_of
 from harness.engine.evaluate import predict
@@ -84,11 +85,22 @@ def empty_timing() -> dict[str, Any]:
         "loader": None,
         "data_wait_share": None,
         "input_bound": None,
+        "augmentations": None,
         "latency_seconds": None,
         "energy": None,
         "peak_memory_bytes": dict.fromkeys(("resident", "allocated", "reserved", "tree", "device")),
         "seconds": dict.fromkeys(
-            ("build", "data", "compile", "warmup", "steady", "compute", "evaluate", "latency")
+            (
+                "build",
+                "data",
+                "compile",
+                "warmup",
+                "steady",
+                "compute",
+                "augmentations",
+                "evaluate",
+                "latency",
+            )
         ),
     }
 
@@ -117,6 +129,16 @@ def _measure(run: Run, job: Job, report: Report, seconds: dict[str, float]) -> d
     compute = steady(run, resident, first / WINDOW, COMPUTE_SHARE * job.timing_seconds, report)
     seconds["compute"] = sum(compute.windows)
 
+    spread, alone = spread_of(whole.step_seconds()), statistics.median(compute.step_seconds())
+    waited = whole.waited / seconds["steady"]
+    if run.device.type == "cuda":
+        # The host runs ahead, and waits while the device works: no more was lost than the step is longer by.
+        waited = min(waited, max(0.0, 1 - alone / spread["median"]))
+    begun = perf_counter()
+    costs = augmentation_costs(run, batch, spread["median"], waited)
+    if costs:
+        seconds["augmentations"] = perf_counter() - begun
+
     report({"kind": "phase", "name": "evaluate"})
     begun = perf_counter()
     evaluation = _evaluation_speed(run)
@@ -126,11 +148,6 @@ def _measure(run: Run, job: Job, report: Report, seconds: dict[str, float]) -> d
         begun = perf_counter()
         delay = latency(run, batch.image[:1].clone())
         seconds["latency"] = perf_counter() - begun
-    spread, alone = spread_of(whole.step_seconds()), statistics.median(compute.step_seconds())
-    waited = whole.waited / seconds["steady"]
-    if run.device.type == "cuda":
-        # The host runs ahead, and waits while the device works: no more was lost than the step is longer by.
-        waited = min(waited, max(0.0, 1 - alone / spread["median"]))
     return {
         "images_per_second": run.batch_size / spread["median"],
         "compute_images_per_second": run.batch_size / alone,
@@ -143,6 +160,7 @@ def _measure(run: Run, job: Job, report: Report, seconds: dict[str, float]) -> d
         "loader": loader_json(run),
         "data_wait_share": waited,
         "input_bound": waited > INPUT_BOUND,
+        "augmentations": costs,
         "latency_seconds": delay,
         "energy": energy_of(whole.joules, whole.steps * run.batch_size, whole.elapsed),
         "peak_memory_bytes": whole.peak_memory_bytes,

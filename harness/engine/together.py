@@ -18,6 +18,7 @@ from harness.engine.outcome import Preempted, described, measured
 from harness.engine.probe import probe
 from harness.engine.replicates import Replicate, compose, step_at_once
 from harness.engine.trial import REPORT_SECONDS, WINDOW, Report, end_of_epoch, judge, look
+from harness.errors import StoreError
 from harness.record.record import together_mode
 
 if TYPE_CHECKING:
@@ -161,6 +162,8 @@ def _attempt(replicate: Replicate, do: Callable[[Replicate], None]) -> None:
     """Do something for one replicate; what goes wrong ends that one alone."""
     try:
         do(replicate)
+    except StoreError:
+        raise  # the disk's doing, not the arm's
     except (Exception, SystemExit) as error:
         replicate.end(error)
 

@@ -21,9 +21,11 @@ from harness.engine.loader_choice import choose
 from harness.engine.loop import steps
 from harness.engine.outcome import Diverged, Preempted, described, empty_outcome, ended_by, measured
 from harness.engine.parameters import weights_digest
+from harness.engine.parents import write_weights
 from harness.engine.precision import apply_numerics
 from harness.engine.run import Run
 from harness.engine.tally import Tally
+from harness.errors import StoreError
 from harness.registry import discover
 from harness.registry.digests import digest_json
 
@@ -61,6 +63,8 @@ def run_trial(job: Job, *, report: Report, stop: Callable[[], bool]) -> dict[str
         outcome |= judge(run, tally, report)
         outcome["status"] = "completed"
         drop_checkpoint(Path(job.folder))
+    except StoreError:
+        raise  # the disk's doing, not the arm's
     except (Exception, SystemExit) as error:
         outcome |= ended_by(error, owners, tally.step, job)
     outcome |= measured(run, tally)
@@ -108,6 +112,7 @@ def train(run: Run, tally: Tally, report: Report, stop: Callable[[], bool]) -> N
     kept = load_checkpoint(run, folder)
     if kept is not None:
         tally.restore(kept, run)
+        run.follow(tally.curves["validation_loss"])
         run.replay_phases(tally.step)
     report({"kind": "phase", "name": "warm_up"})
     tally.warm_up(run)
@@ -182,11 +187,12 @@ def end_of_epoch(run: Run, tally: Tally) -> None:
     curves = tally.curves
     curves["epoch"].append(tally.step / run.steps_per_epoch)
     curves["train_loss"].append(torch.stack(tally.losses).double().mean().item())
-    curves["learning_rate"].append(run.groups[0][0]["lr"])
+    curves["learning_rate"].append(run.learning_rate)
     if run.data.validation is not None:
         measured = score(predict(run, run.judged(), run.data.validation), run.data.validation.labels)
         curves["validation_loss"].append(measured["nll"])
         curves["validation_top1"].append(measured["top1"])
+        run.follow(curves["validation_loss"])
         tally.look_at_target(run, measured["top1"])
     tally.losses = []
     tally.look_at_memory(run)
@@ -209,6 +215,8 @@ def judge(run: Run, tally: Tally, report: Report) -> dict[str, Any]:
         results["validation"] = result(run, predict(run, judged, validation), validation.labels)
     tally.seconds["evaluate"] += monotonic() - begun
     return {
+        # Only where another trial needs them: they are on the disk before the record is.
+        **({} if run.job.weights is None else {"weights": write_weights(run, judged)}),
         "results": results,
         "digests": {
             "order": digest_json([run.order_digests[epoch] for epoch in sorted(run.order_digests)]),

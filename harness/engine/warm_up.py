@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 
 from harness.contract import Batch
-from harness.engine.slots import freeze
 
 if TYPE_CHECKING:
     from harness.engine.run import Run
@@ -43,10 +42,13 @@ def warm_up(run: Run) -> float:
         return 0.0
     begun = perf_counter()
     with _left_alone(run):
-        parts = _micro_batches(run)
-        # A model with fewer parameters to train is another one to the compiler.
-        for step in sorted({0, *run.freezes}):
-            freeze(run.freezes.get(step, ()))
+        whole = parts = _micro_batches(run)
+        # A model with fewer parameters to train, or on smaller images, is another one to the compiler.
+        for step in sorted({0, *run.freezes, *run.sizes}):
+            if step in run.freezes:
+                run.freezes[step].apply()
+            if step in run.sizes:
+                parts = [_resized(part, run.sizes[step]) for part in whole]
             if compiled:
                 # What is wrong with the model is told from what is wrong with compiling it.
                 with torch.compiler.set_stance("force_eager"):
@@ -66,6 +68,12 @@ def _pass(run: Run, parts: list[Batch]) -> None:
         parameter.grad = None
     for part in parts:
         F.cross_entropy(run.forward(part), part.target).backward()
+
+
+def _resized(part: Batch, side: int) -> Batch:
+    if part.image.shape[-2:] == (side, side):
+        return part
+    return part.with_image(F.interpolate(part.image, (side, side)))
 
 
 def _micro_batches(run: Run) -> list[Batch]:

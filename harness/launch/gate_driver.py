@@ -91,8 +91,9 @@ def _open(request: Json, tell: Tell) -> Json:
     for arm in plan.arms:
         if arm.name in wanted:
             data = folders.get(arm.data or "")
-            jobs = [] if data is None else _jobs(plan, arm, data, suite.plugins.values(), request)
-            arms[arm.name] = {"failure": arm.failure, "recipe": arm.recipe, "jobs": jobs}
+            failure = _needs_others(suite.arms[arm.name]) or arm.failure
+            jobs = [] if data is None or failure else _jobs(plan, arm, data, suite.plugins.values(), request)
+            arms[arm.name] = {"failure": failure, "recipe": arm.recipe, "jobs": jobs}
     return {
         "harness": harness.__file__,
         "suite": plan.suite,
@@ -100,6 +101,15 @@ def _open(request: Json, tell: Tell) -> Json:
         "arms": arms,
         "host": host(),
     }
+
+
+def _needs_others(arm: Any) -> str | None:
+    """Return why an arm is no gate's: it cannot be sampled without another arm's weights."""
+    roles = sorted(arm.recipe.get("parents", {}))
+    if not roles:
+        return None
+    told = f"it needs another trial's model ({', '.join(roles)})"
+    return f"{told}, and a gate trains nothing ahead; leave it out with --arms"
 
 
 def _jobs(plan: Any, arm: Any, folder: Path, plugins: Any, request: Json) -> list[Json]:

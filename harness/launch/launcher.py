@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.launch.modes import Modes
 from harness.launch.options import Options, RunSummary, make_places, resolve_device
 from harness.launch.pool import Ending, Pool
 from harness.launch.process import Server
@@ -21,7 +22,7 @@ from harness.record.record import (
     dead_outcome,
     dead_timing,
     timing_record,
-    together_mode,
+    told_parents,
     trial_record,
 )
 from harness.record.store import Store
@@ -59,7 +60,7 @@ def run(
         StoreError: Where the disk refuses a record; those before it stand.
     """
     launch = _Launch(plan, store, data, options or Options(), progress or Lines(), notify or _nobody)
-    trials = launch.missing_trials()
+    trials = launch.trials_to_run()
     if trials or launch.missing_timings({trial.id for trial in trials}):
         with Stop() as stop:
             launch.run(trials, stop)
@@ -92,9 +93,9 @@ class _Launch:
         self._progress = progress
         self._notify = notify
         self._tasks = Tasks(plan, store, data, options)
+        self._parents = self._tasks.parents
         self._places = make_places(plan, options, resolve_device(options.device))
-        self._modes: dict[tuple[str, int], Json] = {}
-        self._one_by_one: dict[str, Json] = {}
+        self._modes = Modes(plan.together)
         self._server = Server([*options.warm, *options.preload])
         self._again: Counter[str] = Counter()
         self._ended = 0
@@ -110,6 +111,17 @@ class _Launch:
         for trial in self._plan.trials:
             first.setdefault(trial.id, trial)
         return [trial for trial in first.values() if trial.id not in self._statuses]
+
+    def trials_to_run(self) -> list[Trial]:
+        """Return the missing trials, and those whose weights are gone and needed: they are trained again."""
+        missing = self.missing_trials()
+        hoped = {trial.id for trial in missing}
+        arms = {arm for _, arm in self.missing_timings(hoped)}
+        timed = (self._parents.timed_trial(arm, self._statuses, hoped) for arm in sorted(arms))
+        trials = self._parents.with_gone(missing, [t for t in timed if t is not None], self._statuses)
+        for trial in trials:
+            self._statuses.pop(trial.id, None)
+        return trials
 
     def missing_timings(self, hoped: Collection[str] = ()) -> list[tuple[int, str]]:
         """Return the (round, arm) without a timing, in the order to run them.
@@ -132,12 +144,26 @@ class _Launch:
             return
         self._notify("harness_suite_started", suite=self._json, trials=trials)
         self._progress.begin("trials", len(trials))
+        for layer in self._parents.layers(trials):
+            if not stop.requests:
+                self._run_layer([trial for trial in layer if self._is_ready(trial)], stop)
+
+    def _is_ready(self, trial: Trial) -> bool:
+        """Whether a trial's parents are there; one whose parent has failed fails with it."""
+        is_ready, why = self._parents.look(trial, self._statuses)
+        if why is not None:
+            width = {"jobs": self._places.jobs, "jobs_per_device": 1}
+            task = self._tasks.trial((trial,), self._options.device, width, None, is_shared=False)
+            self._write_dead(trial, task, task.members[0], Ending("failed", why, 0.0))
+        return is_ready
+
+    def _run_layer(self, trials: Sequence[Trial], stop: Stop) -> None:
         queue = deque(groups_of(trials, self._plan.together))
 
         def ended(group: Group, task: Task, ending: Ending) -> None:
             again = [*self._group_ended(group, task, ending), *queue]
             queue.clear()
-            queue.extend(one for waiting in again for one in self._split(waiting))
+            queue.extend(one for waiting in again for one in self._modes.split(waiting))
 
         def admits(group: Group) -> bool:
             return self._places.find(self._is_alone(group)) is not None
@@ -146,7 +172,9 @@ class _Launch:
 
     def time(self, stop: Stop) -> None:
         """Run the timing pass: nothing else runs meanwhile."""
-        timings = self.missing_timings()
+        timed = {arm: self._parents.timed_trial(arm, self._statuses) for _, arm in self.missing_timings()}
+        ready = {arm: t for arm, t in timed.items() if t and self._parents.look(t, self._statuses)[0]}
+        timings = [(number, ready[arm]) for number, arm in self.missing_timings() if arm in ready]
         if timings:
             self._progress.begin("timings", len(timings))
             # Each has the machine to itself.
@@ -176,7 +204,7 @@ class _Launch:
         if message.get("kind") == "room":
             self._places.learn(task.device, message)
         elif message.get("kind") == "mode":
-            self._modes[task.heading["arm"], len(task.members)] = dict(message["mode"])
+            self._modes.learn(task.heading["arm"], len(task.members), message["mode"])
         self._progress.message(_label(task.heading), message)
 
     def _is_alone(self, group: Group) -> bool:
@@ -187,23 +215,10 @@ class _Launch:
         is_alone = self._is_alone(group)
         device = self._places.take(is_alone)
         width = {"jobs": self._places.jobs, "jobs_per_device": self._places.per_device(device)}
-        mode = None
-        if len(group) > 1:
-            mode = self._modes.get((group[0].arm, len(group)))
-        elif self._plan.together > 1:
-            mode = self._one_by_one.get(group[0].id) or together_mode(1, "no other replicate was missing")
         is_shared = not is_alone and self._places.is_shared(device)
-        return self._tasks.trial(group, device, width, mode, is_shared=is_shared)
+        return self._tasks.trial(group, device, width, self._modes.of(group), is_shared=is_shared)
 
-    def _split(self, group: Group) -> list[Group]:
-        """Return a group that waits as it is, or its trials by themselves where a probe has decided so."""
-        mode = self._modes.get((group[0].arm, len(group)))
-        if len(group) == 1 or mode is None or mode["together"] > 1:
-            return [group]
-        self._one_by_one |= {trial.id: mode for trial in group}
-        return [(trial,) for trial in group]
-
-    def _timing_task(self, key: tuple[int, str]) -> Task:
+    def _timing_task(self, key: tuple[int, Trial]) -> Task:
         return self._tasks.timing(*key, self._places.take(alone=True))
 
     def _group_ended(self, group: Group, task: Task, ending: Ending) -> list[Group]:
@@ -216,9 +231,8 @@ class _Launch:
         ]
         if missing and len(group) > 1 and ending.status not in ("stopped", "lost"):
             # What goes wrong in a stack is nobody's result: each replicate's own trial will tell.
-            mode = self._why_one_by_one(group, ending)
+            mode = self._modes.give_up(group, tuple(trial for trial, _ in missing), ending)
             self._progress.say(f"{group[0].arm}: replicates are trained one by one: {mode['reason']}")
-            self._one_by_one |= {trial.id: mode for trial, _ in missing}
             return [(trial,) for trial, _ in missing]
         for trial, member in missing:
             if ending.status == "stopped":
@@ -239,20 +253,10 @@ class _Launch:
             self._told(trial, record, seconds)
         return record is not None
 
-    def _why_one_by_one(self, group: Group, ending: Ending) -> Json:
-        mode = self._modes.get((group[0].arm, len(group)))
-        if ending.status == "done" and mode is not None and mode["together"] == 1:
-            return mode
-        error = (ending.culprit or {}).get("error") or "it left no records"
-        reason = f"trained at once, their process ended ({ending.status}): {error.partition(chr(10))[0]}"
-        mode = together_mode(1, reason)
-        self._modes[group[0].arm, len(group)] = mode
-        return mode
-
     def _write_dead(self, trial: Trial, task: Task, member: Member, ending: Ending) -> None:
         outcome = dead_outcome("lost" if ending.status == "done" else ending.status, ending.culprit)
         record = trial_record(
-            {**outcome, "mode": task.mode},
+            {**outcome, "mode": task.mode, **told_parents(member.job["parents"])},
             heading=member.heading,
             refs={**member.refs, "initial_parameters": None, "pipeline": None},
             started_at=task.started_at,
@@ -269,7 +273,7 @@ class _Launch:
         self._progress.finished(_label(record), record["status"], seconds, detail.partition("\n")[0][:200])
         self._notify("harness_trial_finished", trial=trial, record=record)
 
-    def _timing_ended(self, _: tuple[int, str], task: Task, ending: Ending) -> None:
+    def _timing_ended(self, _: tuple[int, Trial], task: Task, ending: Ending) -> None:
         self._places.leave(task.device)
         label = _label(task.heading)
         if ending.status in ("stopped", "lost"):

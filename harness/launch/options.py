@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.launch.places import Places
@@ -49,6 +50,7 @@ class Options:
         checkpoint_seconds: Least time between two checkpoints of a trial.
         data_root: The data root, for data that is decoded while training.
         plugins: The suite's plugin files, where they are.
+        weights: The weights files that the suite names, by name, where they are.
         warm: Modules that the process server imports before the first trial.
         preload: Libraries that components let it import besides.
         trial_function: What runs a trial, "module:name".
@@ -63,6 +65,7 @@ class Options:
     checkpoint_seconds: float = 30.0
     data_root: Path | None = None
     plugins: tuple[Path, ...] = ()
+    weights: Mapping[str, Path] = field(default_factory=dict)
     warm: tuple[str, ...] = (
         "harness.launch.tie",
         "torch",

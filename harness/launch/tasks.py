@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from harness.launch.options import Options
+from harness.launch.parents import Parents
 from harness.launch.task import Member, Task
 from harness.record import files
 from harness.record.fingerprint import code, host, session
@@ -52,6 +54,7 @@ class Tasks:
         self._data = data
         self._options = options
         self._arms = {arm.name: arm for arm in plan.arms}
+        self.parents = Parents(plan, store, options.weights)
         self._refs: dict[str, dict[str, str | None]] = {}
 
     def trial(
@@ -78,14 +81,13 @@ class Tasks:
             is_shared=is_shared,
         )
 
-    def timing(self, number: int, arm: str, device: str) -> Task:
-        """Return the task of an arm's timing in a round."""
+    def timing(self, number: int, trial: Trial, device: str) -> Task:
+        """Return the task of an arm's timing in a round, by one of its trials."""
+        arm = trial.arm
         path = self._store.timing_path(self._plan.hash, number, arm)
         files.make_folder(path.parent)
-        # The unit is the round; every round times the same replicate, so that rounds differ by the machine alone.
-        trial = next(trial for trial in self._plan.trials if trial.arm == arm)
         member = Member(
-            job=self._job(trial, 0, path.parent, device).to_json(),
+            job=replace(self._job(trial, 0, path.parent, device), weights=None).to_json(),
             heading=self._heading(arm=arm, round=number),
             refs=self._shared_refs(arm, {"jobs": 1, "jobs_per_device": 1}),
             lock=path.parent / ".lock",
@@ -130,6 +132,8 @@ class Tasks:
             data_root=None if self._options.data_root is None else str(self._options.data_root.resolve()),
             loader=self._plan.loader,
             measure=self._plan.measure,
+            parents=self.parents.for_job(trial),
+            weights=self.parents.weights_of(trial),
         )
 
     def _heading(self, **more: Any) -> Json:

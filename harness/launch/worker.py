@@ -27,7 +27,7 @@ import orjson
 from harness.errors import StoreError
 from harness.launch import room
 from harness.record import lock
-from harness.record.record import timing_record, trial_record
+from harness.record.record import timing_record, told_parents, trial_record
 from harness.record.store import Store
 from harness.suite.plan import Job
 
@@ -135,7 +135,7 @@ def _write_trial(
     if outcome["status"] == "oom" and task["is_shared"]:
         outcome = {**outcome, **_for_want_of_room(outcome)}
     record = trial_record(
-        {**outcome, "seconds": seconds},
+        {**outcome, "seconds": seconds, **told_parents(member["job"].get("parents") or {})},
         heading=member["heading"],
         refs=refs,
         started_at=started_at,

@@ -54,6 +54,7 @@ _TIMING = (
     "loader",
     "data_wait_share",
     "input_bound",
+    "augmentations",
     "latency_seconds",
     "energy",
     "peak_memory_bytes",
@@ -83,6 +84,17 @@ def together_mode(
         "probe_loss_difference": difference,
         "reason": reason,
     }
+
+
+def told_parents(parents: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what a record says of the models that its trial needed; nothing where it needed none.
+
+    Args:
+        parents: As in the job, by role.
+    """
+    keys = ("arm", "trial", "file", "digest", "training_flops", "train_seconds")
+    told = {role: {key: one[key] for key in keys if key in one} for role, one in parents.items()}
+    return {"parents": told} if told else {}
 
 
 def dead_outcome(status: str, cause: Mapping[str, Any] | None) -> dict[str, Any]:

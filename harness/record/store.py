@@ -2,6 +2,7 @@
 
     plans/<hash>.json   plans/latest      trials/<trial>/<attempt>.json
     shared/<hash>.json                    timings/<plan>/<round>-<arm>.json
+    weights/<trial>.safetensors           of trials that others need; made again where it is gone
 
 What is damaged stays where it is, counts in the report and is not used.
 """
@@ -79,6 +80,10 @@ class Store:
     def trial_folder(self, trial: str) -> Path:
         """Return a trial's own folder: attempts, checkpoint, logs."""
         return self.root / "trials" / trial
+
+    def weights_path(self, trial: str) -> Path:
+        """Return where the weights of a trial stand that others need."""
+        return self.root / "weights" / f"{trial}.safetensors"
 
     def write_plan(self, plan: Mapping[str, Any]) -> Path:
         """Write a plan under its hash and make it the latest one; an equal one is left alone."""

@@ -18,7 +18,7 @@ import orjson
 
 from harness.contract import KINDS
 from harness.errors import PluginError, Problem
-from harness.registry.messages import explain, join, unfit, unknown_key
+from harness.registry.messages import explain, found, join, unfit, unknown_key
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -27,6 +27,24 @@ if TYPE_CHECKING:
 @dataclasses.dataclass(frozen=True)
 class _DatasetKeys:
     validation: Annotated[float, annotated_types.Interval(ge=0, lt=1)] = 0.1
+
+
+_Share = Annotated[float, annotated_types.Interval(ge=0, le=1)]
+_Spread = Annotated[float, annotated_types.Interval(ge=1e-4, le=1)]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Normalization:
+    """Mean and standard deviation of each channel, in shares of full scale, as a suite gives them."""
+
+    mean: Annotated[list[_Share], annotated_types.Len(1, 3)]
+    std: Annotated[list[_Spread], annotated_types.Len(1, 3)]
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std):
+            raise ValueError(
+                f"mean has {len(self.mean)} and std {len(self.std)} values; each channel has one of both"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,8 +64,12 @@ CORE_CLASSES: dict[str, type] = {
 }
 """By kind, the keys that the core reads itself, beside a component's own parameters."""
 
+CORE_TABLES: dict[str, dict[str, type]] = {"dataset": {"normalization": _Normalization}}
+"""By kind, the keys beside those that hold a table; in the normal form only where a suite gives them."""
+
 CORE_KEYS: dict[str, tuple[str, ...]] = {
-    kind: tuple(field.name for field in dataclasses.fields(cls)) for kind, cls in CORE_CLASSES.items()
+    kind: (*(field.name for field in dataclasses.fields(cls)), *CORE_TABLES.get(kind, ()))
+    for kind, cls in CORE_CLASSES.items()
 }
 
 _PREFIX = "field_"  # pydantic's models have attributes ("copy", "json") that a parameter's name would hide
@@ -103,6 +125,44 @@ def validate_table(
     except pydantic.ValidationError as error:
         return {}, problems + _problems(error, known, path)
     return ({} if problems else checked.model_dump(mode="json", by_alias=True)), problems
+
+
+def validate_core(kind: str, given: Mapping[str, Any], path: str) -> tuple[dict[str, Any], list[Problem]]:
+    """Check the keys that the core reads itself; return them with every default filled in, and the problems.
+
+    Args:
+        kind: The component's kind.
+        given: Its table as TOML gave it; other keys than the core's are left alone.
+        path: The key path of the table.
+    """
+    tables = CORE_TABLES.get(kind, {})
+    plain = {key: given[key] for key in CORE_KEYS[kind] if key in given and key not in tables}
+    core, problems = validate_table(CORE_CLASSES[kind], plain, path)
+    for key, cls in tables.items():
+        if key not in given:
+            continue
+        place = join(path, key)
+        if not isinstance(given[key], Mapping):
+            allowed = " and ".join(parameter_names(cls))
+            problems.append(Problem(place, f"must be a table with {allowed}, not {found(given[key])}"))
+            continue
+        core[key], bad = validate_table(cls, given[key], place)
+        if not bad:
+            try:
+                cls(**core[key])
+            except ValueError as error:
+                bad = [Problem(place, str(error))]
+        problems += bad
+    return core, problems
+
+
+def core_schema(kind: str) -> dict[str, Any]:
+    """Return, by key, the JSON schema of what the core reads itself of a kind of component."""
+    properties: dict[str, Any] = json_schema(CORE_CLASSES[kind])["properties"]
+    for key, cls in CORE_TABLES.get(kind, {}).items():
+        # Never "required": an arm may inherit one of its keys.
+        properties[key] = {name: said for name, said in json_schema(cls).items() if name != "required"}
+    return properties
 
 
 def typed_values(cls: type, params: Mapping[str, Any]) -> dict[str, Any]:

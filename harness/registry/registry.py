@@ -16,10 +16,12 @@ from harness.registry.messages import found, join, named, quote, reason
 from harness.registry.parameters import (
     CORE_CLASSES,
     CORE_KEYS,
+    core_schema,
     json_schema,
     nested_kinds,
     parameter_names,
     typed_values,
+    validate_core,
     validate_table,
 )
 
@@ -133,9 +135,7 @@ class Registry:
         problems: list[Problem] = []
         core: dict[str, Any] = {}
         if core_keys:
-            core, problems = validate_table(
-                CORE_CLASSES[entry.kind], {k: given[k] for k in core_keys if k in given}, path
-            )
+            core, problems = validate_core(entry.kind, given, path)
         own = {key: value for key, value in given.items() if key not in core_keys}
         full_name = entry.full_name
         if entry.is_family:
@@ -198,6 +198,20 @@ class Registry:
             values[field] = None if inner is None else self.build(inner_kind, inner)
         return cls(**values)
 
+    def layers(self, kind: str, normal: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """Return the normal forms of a component and of what it wraps (a field `of` of its kind), outermost first."""
+        found = [normal]
+        while nested_kinds(self.load(self.find(kind, found[-1]["name"]))).get("of") == kind:
+            inner = found[-1]["params"].get("of")
+            if inner is None:
+                break
+            found.append(inner)
+        return found
+
+    def role(self, kind: str, normal: Mapping[str, Any]) -> Any:
+        """Return the class that says where a component stands in the step: that of the innermost that it wraps."""
+        return self.load(self.find(kind, self.layers(kind, normal)[-1]["name"]))
+
     def describe(self, kind: str, normal: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return where a component, and those nested in it, come from.
 
@@ -236,7 +250,7 @@ class Registry:
         schema = json_schema(cls, ref_template)
         nested = nested_kinds(cls)
         if kind in CORE_CLASSES:
-            schema["properties"].update(json_schema(CORE_CLASSES[kind])["properties"])
+            schema["properties"].update(core_schema(kind))
         for field, inner in nested.items():
             schema["properties"][field] = {
                 "type": ["string", "object"],

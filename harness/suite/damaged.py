@@ -43,8 +43,10 @@ def leave_out_damaged(prepared: Prepared, where: str) -> tuple[Prepared, dict[st
         kept[name] = rows
         if damaged:
             inputs = {modality: array[rows] for modality, array in split.inputs.items()}
-            splits[name] = Split(inputs, split.labels[rows])
-            skipped += [damaged[row] for row in sorted(damaged)]
+            sources = None if split.sources is None else split.sources[rows]
+            splits[name] = Split(inputs, split.labels[rows], sources)
+            # Versions of one image are damaged as one.
+            skipped += dict.fromkeys(damaged[row] for row in sorted(damaged))
     return replace(prepared, train=splits["train"], test=splits["test"], skipped=tuple(skipped)), kept
 
 

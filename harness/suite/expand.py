@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from harness.errors import Problem, SuiteError, nearest
@@ -11,6 +12,8 @@ from harness.registry import Registry
 from harness.registry.digests import digest_json, text_digest
 from harness.registry.messages import join, listed, quote
 from harness.suite.load import Suite, SuiteArm
+from harness.suite.normalization import normalization_misfit
+from harness.suite.parents import identity_of, layers_of, misfit, parent_arms, shapes_of, with_parents
 from harness.suite.plan import PROTOCOL, Arm, Plan, Trial, needed_replicates
 from harness.suite.settings import KIND_OF
 
@@ -41,16 +44,19 @@ def expand(
     if count < 1:
         raise SuiteError(str(suite.path), [Problem("replicates", f"must be at least 1, not {count}")])
     chosen = _chosen(suite, arms)
-    planned = tuple(_arm(arm, suite.registry, manifests.get(arm.name)) for arm in chosen)
+    planned = _planned(chosen, suite, manifests)
     used = {
         manifest["hash"]: dict(manifest) for arm in planned if arm.data and (manifest := manifests[arm.name])
     }
     problems = [one for arm in planned if arm.data for one in _too_few(arm, used[arm.data])]
-    keys = {arm.name: _arm_key(arm, suite.seed, suite.together) for arm in planned if arm.failure is None}
+    problems += [one for arm in planned if arm.data for one in _misfit(arm, used[arm.data])]
+    problems += _misfits(planned, suite, used)
+    keys = _keys(planned, suite)
     problems += _twins(keys)
     if problems:
         raise SuiteError(str(suite.path), problems)
-    margin = _margin(suite, used)
+    compared = {arm.data for arm in planned if arm.compared}
+    margin = _margin(suite, {name: manifest for name, manifest in used.items() if name in compared})
     reason = _no_verdict(suite, planned, count)
     plan = Plan(
         suite=suite.name,
@@ -83,14 +89,60 @@ def _chosen(suite: Suite, names: Sequence[str] | None) -> list[SuiteArm]:
         if name not in suite.arms:
             message = f"there is no arm {quote(name)}{nearest(name, suite.arms)} (arms: {listed(suite.arms)})"
             raise SuiteError(str(suite.path), [Problem("", message)])
-    return [arm for arm in suite.arms.values() if arm.name in names or arm.name == suite.baseline]
+    return [suite.arms[name] for name in arms_to_run(suite, names)]
+
+
+def arms_to_run(suite: Suite, names: Sequence[str] | None) -> list[str]:
+    """Return the arms that a choice of arms comes to: with the baseline, and with what they need; None is all."""
+    recipes = {arm.name: arm.recipe for arm in suite.arms.values()}
+    return list(suite.arms) if names is None else with_parents([*names, suite.baseline], recipes)
+
+
+def _planned(
+    chosen: Sequence[SuiteArm], suite: Suite, manifests: Mapping[str, Mapping[str, Any]]
+) -> tuple[Arm, ...]:
+    """Return the arms in their order; one whose parent cannot run cannot run either."""
+    made: dict[str, Arm] = {}
+    by_name = {arm.name: arm for arm in chosen}
+    for name in _parents_first({arm.name: arm.recipe for arm in chosen}):
+        arm = by_name[name]
+        for role, parent in parent_arms(arm.recipe).items():
+            if failure := made[parent].failure:
+                arm = replace(arm, failure=f"its {role}, arm {quote(parent)}, cannot run: {failure}")
+        made[name] = _arm(arm, suite.registry, manifests.get(name))
+    return tuple(made[arm.name] for arm in chosen)
+
+
+def _parents_first(recipes: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [name for layer in layers_of(recipes) for name in layer]
+
+
+def _misfits(arms: Sequence[Arm], suite: Suite, manifests: Mapping[str, Mapping[str, Any]]) -> list[Problem]:
+    """Return which parents were trained on data that does not fit their children's."""
+    by_name = {arm.name: arm for arm in arms}
+    problems = []
+    for arm in arms:
+        for role, parent in arm.recipe.get("parents", {}).items():
+            if "arm" in parent:
+                other = manifests[by_name[parent["arm"]].data or ""]
+                classes, shapes = other["classes"], shapes_of(other)
+                whose = f"arm {quote(parent['arm'])}"
+            elif (made := suite.weights[parent["file"]].made) is not None:
+                classes, shapes = made["classes"], made["shapes"]
+                whose = f"the model in {quote(parent['file'])}"
+            else:
+                continue
+            if problem := misfit(role, manifests[arm.data or ""], classes, shapes, whose):
+                problems.append(Problem(f"{join('arms', arm.name)}.{role}", problem))
+    return problems
 
 
 def _arm(arm: SuiteArm, registry: Registry, manifest: Mapping[str, Any] | None) -> Arm:
     if arm.failure is not None or manifest is None:
         failure = arm.failure or "its data was not prepared"
-        return Arm(arm.name, {}, (), arm.varies, None, failure)
-    return Arm(arm.name, arm.recipe, tuple(_components(arm.recipe, registry)), arm.varies, manifest["hash"])
+        return Arm(arm.name, {}, (), arm.varies, None, failure, compared=arm.compared)
+    components = tuple(_components(arm.recipe, registry))
+    return Arm(arm.name, arm.recipe, components, arm.varies, manifest["hash"], compared=arm.compared)
 
 
 def _components(recipe: Mapping[str, Any], registry: Registry) -> list[dict[str, Any]]:
@@ -102,11 +154,27 @@ def _components(recipe: Mapping[str, Any], registry: Registry) -> list[dict[str,
     return described
 
 
-def _arm_key(arm: Arm, seed: int, together: int) -> str:
-    """Return the hash of all that an arm's trials have in common."""
+def _keys(arms: Sequence[Arm], suite: Suite) -> dict[str, str]:
+    """Return, by arm that can run, the hash of all that its trials have in common."""
+    running = {arm.name: arm for arm in arms if arm.failure is None}
+    keys: dict[str, str] = {}
+    for name in _parents_first({arm.name: arm.recipe for arm in running.values()}):
+        parents = {
+            role: keys[parent["arm"]]
+            if "arm" in parent
+            else identity_of(role, suite.weights[parent["file"]], suite.registry)
+            for role, parent in running[name].recipe.get("parents", {}).items()
+        }
+        keys[name] = _arm_key(running[name], suite.seed, suite.together, parents)
+    return {name: keys[name] for name in running}
+
+
+def _arm_key(arm: Arm, seed: int, together: int, parents: Mapping[str, str]) -> str:
+    """Return the hash of all that an arm's trials have in common; `parents` are those of what it needs, by role."""
     return digest_json(
         {
-            "recipe": arm.recipe,
+            # A parent's name decides nothing, as an arm's own does not.
+            "recipe": {key: value for key, value in arm.recipe.items() if key != "parents"},
             "components": [[one["full_name"], one["source_digest"]] for one in arm.components],
             "data": arm.data,
             "protocol": PROTOCOL,
@@ -116,6 +184,7 @@ def _arm_key(arm: Arm, seed: int, together: int) -> str:
             "salt": "",
             # Only where it is asked for: sums in another order are not the same bits, and all other ids stay.
             **({"together": together} if together > 1 else {}),
+            **({"parents": parents} if parents else {}),
         }
     )
 
@@ -143,6 +212,11 @@ def _too_few(arm: Arm, manifest: Mapping[str, Any]) -> list[Problem]:
     return [Problem(f"{join('arms', arm.name)}.batch_size", message)]
 
 
+def _misfit(arm: Arm, manifest: Mapping[str, Any]) -> list[Problem]:
+    message = normalization_misfit(manifest, arm.recipe["dataset"])
+    return [Problem(f"{join('arms', arm.name)}.dataset.normalization", message)] if message else []
+
+
 def _margin(suite: Suite, manifests: Mapping[str, Mapping[str, Any]]) -> float:
     if suite.margin is not None:
         return suite.margin
@@ -154,7 +228,7 @@ def _no_verdict(suite: Suite, arms: Sequence[Arm], replicates: int) -> str:
     """Return why the plan may have no verdicts, or an empty string."""
     if not suite.verdicts:
         return "the suite is exploratory (verdicts = false)"
-    compared = [arm for arm in arms if arm.name != suite.baseline]
+    compared = [arm for arm in arms if arm.name != suite.baseline and arm.compared]
     if not compared:
         return "there is no arm to compare with the baseline"
     if any(arm.failure for arm in arms if arm.name == suite.baseline):

@@ -14,11 +14,14 @@ from harness.registry.parameters import validate_table
 from harness.registry.registry import Unresolved
 from harness.suite.lines import locate, nearest_place
 from harness.suite.merge import Layer, merge, read_layer, wrap
+from harness.suite.parents import WeightsFile, find_parents
+from harness.suite.plugin_files import broken_plugin_files, find_plugin_files
 from harness.suite.read import read_toml
 from harness.suite.recipe import resolve
 from harness.suite.settings import (
     ARM_KEYS,
     RECIPE_KEYS,
+    ROLES,
     TABLES,
     TOP_TABLES,
     ArmSettings,
@@ -38,12 +41,14 @@ class SuiteArm:
         recipe: In normal form (docs/dataflow.md); empty where `failure` is set.
         varies: Key paths, held equal by the protocol, in which it declares to differ from the baseline.
         failure: Why it cannot be resolved, where `keep_going` let it stay; else None.
+        compared: False for one that is trained and shown, but neither ranked nor tested, nor held equal.
     """
 
     name: str
     recipe: Mapping[str, Any]
     varies: tuple[str, ...] = ()
     failure: str | None = None
+    compared: bool = True
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,6 +72,7 @@ class Suite:
         arms: By name, in the order of the file.
         plugins: The plugin files, as the file writes them and where they are.
         registry: What is installed, and what the plugin files offer.
+        weights: The weights files that arms need, by their names as the file writes them.
     """
 
     name: str
@@ -85,6 +91,7 @@ class Suite:
     arms: Mapping[str, SuiteArm]
     plugins: Mapping[str, Path]
     registry: Registry
+    weights: Mapping[str, WeightsFile]
 
 
 def load(path: Path | str, *, allow: str | None = None, keep_going: bool = False) -> Suite:
@@ -119,6 +126,7 @@ class _Loading:
         self.document = document
         self.keep_going = keep_going
         self.problems: list[Problem] = []
+        self.places: dict[tuple[str, str], str] = {}  # by arm and role, where the parent is written
 
     def suite(self, allow: str | None) -> Suite | None:
         scalars = {key: value for key, value in self.document.items() if key not in TABLES}
@@ -128,12 +136,17 @@ class _Loading:
         }
         for key in ("name", "baseline"):
             self._identifier(self.document.get(key), key)
-        plugins = self._plugins()
+        plugins, problems = find_plugin_files(self.document.get("plugins"), self.path.parent)
+        self.problems += problems
         registry = discover(list(plugins.values()), allow=allow)
         if not self.keep_going:
-            self._broken(registry, plugins)
+            self.problems += broken_plugin_files(registry, plugins, self.document.get("plugins", []))
         arms = self._arms(registry)
         recipes = {name: arm.recipe for name, arm in arms.items()}
+        weights, problems = find_parents(
+            recipes, self.places, self._table("arms"), self.path.parent, registry
+        )
+        self.problems += problems
         self.problems += target_problems(tables["measure"].get("target_top1"), recipes)
         baseline, names = self.document.get("baseline"), self._table("arms")
         if isinstance(baseline, str) and names and baseline not in names:
@@ -142,7 +155,7 @@ class _Loading:
             return None
         values = {key: value for key, value in values.items() if key not in ("schema", "plugins")}
         values |= tables
-        return Suite(**values, path=self.path, arms=arms, plugins=plugins, registry=registry)
+        return Suite(**values, path=self.path, arms=arms, plugins=plugins, registry=registry, weights=weights)
 
     def _say(self, path: str, message: str) -> None:
         self.problems.append(Problem(path, message))
@@ -165,32 +178,6 @@ class _Loading:
         problem = identifier_problem(name) if isinstance(name, str) else ""
         if problem:
             self._say(path, f"{problem}; found {found(name)}")
-
-    def _plugins(self) -> dict[str, Path]:
-        files: dict[str, Path] = {}
-        written = self.document.get("plugins", [])
-        for index, name in enumerate(written if isinstance(written, list) else []):
-            if not isinstance(name, str):
-                continue  # told by the check of the settings
-            file = self.path.parent / name
-            if name in files:
-                self._say(f"plugins[{index}]", f"{quote(name)} is listed twice")
-            elif "\0" in name or not file.is_file():
-                self._say(f"plugins[{index}]", f"there is no file {quote(str(file), 300)}")
-            elif file.suffix != ".py":
-                self._say(f"plugins[{index}]", f"{quote(name)} is not a Python file")
-            else:
-                files[name] = file.resolve()
-        return files
-
-    def _broken(self, registry: Registry, plugins: Mapping[str, Path]) -> None:
-        for name, file in plugins.items():
-            for entry in registry.entries("plugin"):
-                if entry.source == str(file):
-                    self._say(
-                        f"plugins[{self.document['plugins'].index(name)}]",
-                        f"{quote(name)} cannot be loaded: {entry.summary}",
-                    )
 
     def _no_arm(self, name: str) -> str:
         names = self._table("arms")
@@ -235,7 +222,7 @@ class _Loading:
             if "budget" in table:
                 layer["budget"] = wrap(table["budget"], join(path, "budget"))
             layers[name] = layer
-            beside = {key: table[key] for key in ("extends", "varies") if key in table}
+            beside = {key: table[key] for key in ("extends", "varies", "compared") if key in table}
             settings[name] = self._checked(ArmSettings, beside, path)
             self.problems += unknown_varies(name, settings[name].get("varies") or ())
         return layers, settings
@@ -272,21 +259,31 @@ class _Loading:
         arms: dict[str, SuiteArm],
     ) -> None:
         recipe, problems = resolve(layer, registry)
-        varies = tuple(settings.get("varies") or ())
+        self.places |= {(name, role): layer[role].path for role in ROLES if role in layer}
+        varies, compared = tuple(settings.get("varies") or ()), settings.get("compared", True)
         if problems and self.keep_going and all(isinstance(one, Unresolved) for one in problems):
             told = "; ".join(f"{one.path}: {one.message}" for one in problems)
-            arms[name] = SuiteArm(name, {}, varies, failure=told)
+            arms[name] = SuiteArm(name, {}, varies, failure=told, compared=compared)
             return
         self.problems += problems
         if not problems and not any(node.is_bad for node in layer.values()):
-            arms[name] = SuiteArm(name, recipe, varies)
+            arms[name] = SuiteArm(name, recipe, varies, compared=compared)
 
     def _check_varies(self, arms: Mapping[str, SuiteArm]) -> None:
         baseline = arms.get(str(self.document.get("baseline")))
         if baseline is None or baseline.failure:
             return
+        if not baseline.compared:
+            self._say(
+                f"{join('arms', baseline.name)}.compared",
+                "must be true: the baseline is what is compared with",
+            )
         for arm in arms.values():
-            if not arm.failure:
+            if not arm.compared:
+                if arm.varies:
+                    message = "an arm with compared = false is not held equal to anything; leave varies out"
+                    self._say(f"{join('arms', arm.name)}.varies", message)
+            elif not arm.failure:
                 differing = differences(arm.recipe, baseline.recipe)
                 self.problems += varies_problems(arm.name, arm.varies, differing, baseline.name)
 

@@ -78,6 +78,8 @@ def make_manifest(
                 "class_counts": counts[name],
                 "digest": digest_json(sorted(surveys[name].digests.items())),
                 "labels_digest": labels_digest(split.labels),
+                # Only where there are any: every other manifest keeps its hash.
+                **({} if split.sources is None else {"sources_digest": labels_digest(split.sources)}),
             }
             for name, split in splits.items()
         },
@@ -100,7 +102,7 @@ def splits_of(prepared: Prepared) -> dict[str, Split]:
 
 
 def labels_digest(labels: np.ndarray) -> str:
-    """Return the digest of labels, int64 (N,)."""
+    """Return the digest of labels or sources, int64 (N,)."""
     digest = _begun(labels)
     digest.update(labels.tobytes())
     return digest.hexdigest()
@@ -128,6 +130,10 @@ def check_arrays(prepared: Prepared, where: str) -> None:
     """
     for name, split in splits_of(prepared).items():
         _check_split(split, f"{where}, {name} split")
+    if prepared.test.sources is not None:
+        raise DataError(
+            f"{where}, test split: it has sources; only a training split holds versions of images"
+        )
     _check_same_shapes(prepared, where)
 
 
@@ -148,6 +154,11 @@ def _check_split(split: Split, where: str) -> None:
             raise DataError(f"{where}: {len(array):,} samples of {name} and {len(labels):,} labels")
     if not len(labels):
         raise DataError(f"{where}: 0 samples")
+    sources = split.sources
+    if sources is not None and (
+        not isinstance(sources, np.ndarray) or sources.dtype != np.int64 or sources.shape != labels.shape
+    ):
+        raise DataError(f"{where}: sources are {_seen(sources)}, expected int64 ({len(labels)},)")
 
 
 def _seen(value: object) -> str:

@@ -106,6 +106,12 @@ def _shaped(key: str, node: Node, inherits: bool) -> tuple[Node, list[Problem]]:
         return node, []
     if shape == "table":
         return (node, []) if isinstance(node.value, dict) else _bad(node, "must be a table, not")
+    if shape == "parent":
+        return (
+            (node, [])
+            if isinstance(node.value, dict)
+            else _bad(node, "must be a table with arm or file, not")
+        )
     if shape == "component":
         return _component(node, kind)
     if shape == "split" and not isinstance(node.value, list):

@@ -33,6 +33,7 @@ class Arm:
         varies: Key paths, held equal by the protocol, in which it declares to differ from the baseline.
         data: Hash of its data manifest; None where the arm failed to resolve.
         failure: Why it could not be resolved; None for an arm that runs.
+        compared: False for one that is trained and shown, but neither ranked nor tested.
     """
 
     name: str
@@ -41,10 +42,14 @@ class Arm:
     varies: tuple[str, ...]
     data: str | None
     failure: str | None = None
+    compared: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """Return the arm as JSON."""
-        return _to_json(self)
+        value = _to_json(self)
+        if self.compared:
+            del value["compared"]  # only where it is said: every other plan keeps its hash
+        return value
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Arm:
@@ -104,6 +109,9 @@ class Job:
         data_root: The data root, for data that is decoded while training; None where none is set.
         loader: `{mode, workers}`: how samples reach the device. No bit of a result depends on it.
         measure: `{target_top1, gradient_norms, latency}`: what is measured on request.
+        parents: By role, the trial whose model it needs: `{arm, trial, weights, recipe, classes, shapes}`, `recipe`
+            being its backbone. Without `weights` a model with random ones stands in (`harness check`).
+        weights: Where its own model is to be written; None where nobody needs it.
     """
 
     trial: str
@@ -123,6 +131,8 @@ class Job:
     data_root: str | None = None
     loader: Mapping[str, Any] = field(default_factory=lambda: dict(LOADER))
     measure: Mapping[str, Any] = field(default_factory=lambda: dict(MEASURE))
+    parents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    weights: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the job as JSON."""

@@ -8,7 +8,10 @@ What came out is in the manifest's own hash, which goes into every trial id.
 A modality that the dataset gives as `Images` may stay as published, to be decoded in each epoch (`stream`): then
 its arrays are not there. `encoded.json` names such modalities, `<split>.rows.npy` the rows that are used, and
 `<split>.<modality>.digests.npy` says whether they are still the same. Decoded or not is no part of the manifest,
-and what is missing is decoded when a later run asks for it.
+and what is missing is decoded when a later run asks for it. `decode_once.json` names the modalities that stay
+encoded for nobody but who asks for `stream`.
+
+Where a training split holds several versions of its images, `train.sources.npy` says which are of one.
 """
 
 from __future__ import annotations
@@ -26,17 +29,17 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 import orjson
 import platformdirs
 
-from harness.contract import Images, Prepared
-from harness.errors import DataError, HarnessError, PluginError
+from harness.contract import Images
+from harness.errors import DataError
 from harness.registry.digests import digest_json
 from harness.suite.damaged import leave_out_damaged
+from harness.suite.dataset import data_of
 from harness.suite.decoded import decoded_into, open_durably
 from harness.suite.manifest import check_arrays, make_manifest, manifest_hash, splits_of
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from harness.contract import Dataset
     from harness.registry import Registry
 
 FORMAT = 1
@@ -44,6 +47,7 @@ FORMAT = 1
 
 MANIFEST = "manifest.json"
 ENCODED = "encoded.json"
+DECODE_ONCE = "decode_once.json"
 
 STREAM_BYTES = 20 * 2**30
 """Decoded data of more than this is left as published, unless the suite asks for it."""
@@ -113,8 +117,12 @@ def prepare(
 
 def encoded_modalities(folder: Path) -> list[str]:
     """Return the modalities of a prepared folder that the dataset can decode as they are read."""
+    return _names_in(folder / ENCODED)
+
+
+def _names_in(file: Path) -> list[str]:
     try:
-        names: list[str] = orjson.loads((folder / ENCODED).read_bytes())
+        names: list[str] = orjson.loads(file.read_bytes())
     except FileNotFoundError:
         return []
     return names
@@ -127,10 +135,17 @@ def _complete(folder: Path, mode: Mode) -> dict[str, Any] | None:
         if manifest["hash"] != manifest_hash(manifest):
             return None
         encoded = encoded_modalities(folder)
-        may_stay = encoded if mode in ("auto", "stream") else []
+        may_stay = encoded if mode == "stream" else []
+        if mode == "auto" and not _names_in(folder / DECODE_ONCE):
+            may_stay = encoded
         arrays = [name for name in [*manifest["modalities"], "labels"] if name not in may_stay]
         arrays += ["rows", *(f"{name}.digests" for name in encoded)] if encoded else []
         files = [_file(folder, split, name) for split in manifest["splits"] for name in arrays]
+        files += [
+            _file(folder, split, "sources")
+            for split, said in manifest["splits"].items()
+            if "sources_digest" in said
+        ]
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return manifest if all(file.is_file() for file in files) else None
@@ -178,7 +193,7 @@ def _make(
     mode: Mode,
 ) -> dict[str, Any]:
     """Decode, check and write; return the manifest. The caller holds the lock."""
-    component, found = _decode(dataset, full_name, registry, root)
+    component, found = data_of(dataset, full_name, registry, root)
     check_arrays(found, f'dataset "{full_name}"')
     prepared, rows = leave_out_damaged(found, f'dataset "{full_name}"')
     arrays: dict[tuple[str, str], np.ndarray | Images] = {
@@ -191,6 +206,11 @@ def _make(
     decoding = {} if _stay_encoded(images, mode, free) else images
     whole = {key: array for key, array in arrays.items() if not isinstance(array, Images)}
     whole |= {(split, "rows"): kept for split, kept in rows.items()}
+    whole |= {
+        (split, "sources"): part.sources
+        for split, part in splits_of(prepared).items()
+        if part.sources is not None
+    }
     size = sum(a.nbytes for a in whole.values()) + sum(a.nbytes for a in decoding.values())
     temporary = folder.with_name(f".{folder.name}.partial")
     with _disk(folder, size):
@@ -207,6 +227,8 @@ def _make(
                 with open_durably(_file(temporary, split, name)) as file:
                     _save(file, array)
             _write_json(temporary / ENCODED, sorted({name for _, name in images}))
+            if once := sorted({name for (_, name), array in images.items() if array.decode_once}):
+                _write_json(temporary / DECODE_ONCE, once)
             _write_json(temporary / MANIFEST, manifest)
             _sync(temporary)
             _put_in_place(temporary, folder, manifest)
@@ -218,8 +240,11 @@ def _make(
 
 def _stay_encoded(images: Mapping[tuple[str, str], Images], mode: Mode, free: int) -> bool:
     """Return whether images are left as published, given the disk's free room in bytes."""
-    size = sum(array.nbytes for array in images.values())
-    return mode == "stream" or (mode == "auto" and size > min(STREAM_BYTES, STREAM_SHARE * free))
+    if mode != "auto":
+        return mode == "stream"
+    if any(array.decode_once for array in images.values()):
+        return False  # all of them: a trial reads both splits in one way
+    return sum(array.nbytes for array in images.values()) > min(STREAM_BYTES, STREAM_SHARE * free)
 
 
 def _put_in_place(temporary: Path, folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -236,23 +261,6 @@ def _put_in_place(temporary: Path, folder: Path, manifest: Mapping[str, Any]) ->
     else:
         shutil.rmtree(folder)
         temporary.rename(folder)
-
-
-def _decode(
-    dataset: Mapping[str, Any], full_name: str, registry: Registry, root: Path | None
-) -> tuple[Dataset, Prepared]:
-    try:
-        component: Dataset = registry.build("dataset", dataset)
-        prepared = component.prepare(root)
-    except HarnessError:
-        raise
-    except (OSError, ValueError) as error:
-        raise DataError(f'dataset "{full_name}": {error}') from error
-    except (Exception, SystemExit) as error:
-        raise PluginError(f'dataset "{full_name}" failed: {type(error).__name__}: {error}') from error
-    if not isinstance(prepared, Prepared):
-        raise PluginError(f'dataset "{full_name}": prepare returned {type(prepared).__name__}, not Prepared')
-    return component, prepared
 
 
 def _write_json(path: Path, value: Any) -> None:

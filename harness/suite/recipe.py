@@ -12,7 +12,16 @@ from harness.registry import Registry
 from harness.registry.messages import found, join, named, quote
 from harness.registry.parameters import validate_table
 from harness.suite.merge import Layer, Node, origins, unwrap, wrap, written
-from harness.suite.settings import DEFAULTS, KIND_OF, SHAPES, TABLE_CLASSES, BudgetSettings, ValueSettings
+from harness.suite.parents import parent_of, role_problems
+from harness.suite.settings import (
+    DEFAULTS,
+    KIND_OF,
+    ROLES,
+    SHAPES,
+    TABLE_CLASSES,
+    BudgetSettings,
+    ValueSettings,
+)
 
 SELECTORS = ("all", "rest", "matrices", "filters", "vectors")
 """The words that pick parameters for an optimizer; anything else is a glob over their names."""
@@ -36,13 +45,17 @@ def resolve(layer: Layer, registry: Registry) -> tuple[dict[str, Any], list[Prob
         given = nodes.get(key)
         if given is None and key in (*KIND_OF, "budget"):
             problems.append(_missing(key))
-        elif given is None or not given.is_bad:
+        elif (given is None and key not in ROLES) or (given is not None and not given.is_bad):
             recipe[key], bad = _resolved(key, None if given is None else unwrap(given), registry)
             problems += bad
+    parents = {role: recipe.pop(role) for role in ROLES if role in recipe}
+    if parents:
+        recipe["parents"] = parents
     if "optimizer" in nodes and not nodes["optimizer"].is_bad:
         problems += _selector_problems(unwrap(nodes["optimizer"]))
     if not problems and not any(node.is_bad for node in nodes.values()):
         problems += _repeated(recipe["metrics"]) + incompatible(recipe, registry)
+        problems += role_problems(recipe, registry) + _unobserved(recipe, registry)
     located = [type(one)(written(one.path, places), one.message) for one in problems]
     return recipe, located
 
@@ -61,6 +74,8 @@ def _missing(key: str) -> Problem:
 def _resolved(key: str, value: Any, registry: Registry) -> tuple[Any, list[Problem]]:
     if key == "budget":
         return budget_of(value, key)
+    if SHAPES[key] == "parent":
+        return parent_of(value, key)
     if SHAPES[key] == "value":
         values, bad = validate_table(ValueSettings, {} if value is None else {key: value}, "")
         return values.get(key), bad
@@ -125,30 +140,45 @@ def _repeated(metrics: list[dict[str, Any]]) -> list[Problem]:
     ]
 
 
+def _unobserved(recipe: Mapping[str, Any], registry: Registry) -> list[Problem]:
+    name = recipe["schedule"]["name"]
+    schedule: Any = registry.load(registry.find("schedule", name))
+    if not schedule.observes or recipe["dataset"]["validation"]:
+        return []
+    message = (
+        f"must be above 0 for schedule {quote(name)}, which goes by the validation loss; give it a share of the "
+        "training data, or take another schedule"
+    )
+    return [Problem("dataset.validation", message)]
+
+
 def incompatible(recipe: Mapping[str, Any], registry: Registry) -> list[Problem]:
-    """Return why components of one recipe cannot go together: tags, and stages that hold one at the most."""
+    """Return why components of one recipe cannot go together: tags, and stages that hold one at the most.
+
+    Of a component that wraps another, the tags and the stage are those of the innermost.
+    """
     members = [
-        (f"{key}[{index}]", normal["name"], registry.load(registry.find(KIND_OF[key], normal["name"])))
+        (f"{key}[{index}]", normal["name"], registry.role(KIND_OF[key], normal))
         for key in ("augmentations", "tricks")
         for index, normal in enumerate(recipe[key])
     ]
     problems = []
     for index, (path, name, cls) in enumerate(members):
         others = members[:index] + members[index + 1 :]
-        for tag in sorted(cls.conflicts):  # type: ignore[attr-defined]
+        for tag in sorted(cls.conflicts):
             for _, other, other_cls in others:
-                if tag in other_cls.provides:  # type: ignore[attr-defined]
+                if tag in other_cls.provides:
                     message = f"{quote(name)} cannot go together with {quote(other)}: it conflicts with {quote(tag)}"
                     problems.append(Problem(path, message))
-        for tag in sorted(cls.requires):  # type: ignore[attr-defined]
-            if not any(tag in other_cls.provides for _, _, other_cls in others):  # type: ignore[attr-defined]
+        for tag in sorted(cls.requires):
+            if not any(tag in other_cls.provides for _, _, other_cls in others):
                 problems.append(
                     Problem(
                         path, f"{quote(name)} requires {quote(tag)}, which nothing in the recipe provides"
                     )
                 )
-        stage = cls.stage  # type: ignore[attr-defined]
-        same = next((other for _, other, o in members[:index] if o.stage == stage), None)  # type: ignore[attr-defined]
+        stage = cls.stage
+        same = next((other for _, other, o in members[:index] if o.stage == stage), None)
         if stage in EXCLUSIVE_STAGES and same is not None:
             message = f"{quote(name)} cannot go together with {quote(same)}: stage {stage.name} holds one at the most"
             problems.append(Problem(path, message))

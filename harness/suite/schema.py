@@ -17,6 +17,7 @@ from harness.suite.settings import (
     TABLE_CLASSES,
     TOP_TABLES,
     BudgetSettings,
+    ParentSettings,
     SuiteSettings,
     ValueSettings,
 )
@@ -47,6 +48,10 @@ def suite_schema(registry: Registry) -> dict[str, Any]:
             "items": {"type": "string", "pattern": f"^({'|'.join(HELD_EQUAL)})(\\..+)?$"},
             "minItems": 1,
             "description": "what this arm changes although the protocol holds it equal",
+        },
+        "compared": {
+            "type": "boolean",
+            "description": "false: trained and shown, but neither ranked nor tested, nor held equal to the baseline",
         },
     }
     definitions["arm"] = _table(arm)
@@ -83,6 +88,8 @@ def _recipe_key(key: str, shape: str) -> dict[str, Any]:
         return value
     if shape == "table":
         return json_schema(TABLE_CLASSES[key])
+    if shape == "parent":
+        return {**json_schema(ParentSettings), "oneOf": [{"required": ["arm"]}, {"required": ["file"]}]}
     one = {"$ref": f"#/$defs/{KIND_OF[key]}"}
     if shape == "component":
         return one

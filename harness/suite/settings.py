@@ -18,9 +18,11 @@ SHAPES: dict[str, str] = {
     "batch_size": "value",
     "numerics": "table",
     "evaluation": "table",
+    "teacher": "parent",
+    "init": "parent",
 }
 """The keys of a recipe, in the order of the normal form, and how each is written: one component, a list of
-components, an optimizer (one, or a list that splits the parameters), a value, a table."""
+components, an optimizer (one, or a list that splits the parameters), a value, a table, another trial's model."""
 
 KIND_OF: dict[str, str] = {
     "dataset": "dataset",
@@ -48,7 +50,11 @@ HELD_EQUAL = ("dataset", "sampler", "batch_size", "budget", "numerics", "evaluat
 has to say so in `varies`."""
 
 RECIPE_KEYS = tuple(SHAPES)
-ARM_KEYS = (*RECIPE_KEYS, "budget", "extends", "varies")
+ARM_KEYS = (*RECIPE_KEYS, "budget", "extends", "varies", "compared")
+
+ROLES = tuple(key for key, shape in SHAPES.items() if shape == "parent")
+"""The keys that make a trial need another's model; in the normal form they stand under `parents`."""
+
 TABLES = ("budget", "recipe", "arms", "timing", "loader", "measure")
 """The tables of the file."""
 
@@ -144,6 +150,15 @@ class ArmSettings:
 
     extends: str | None = None
     varies: Annotated[tuple[str, ...], Len(1)] | None = None
+    compared: bool = True
+
+
+@dataclass(frozen=True)
+class ParentSettings:
+    """`teacher` and `init`: one of the two."""
+
+    arm: str | None = None
+    file: str | None = None
 
 
 TOP_TABLES: dict[str, type] = {"timing": TimingSettings, "loader": LoaderSettings, "measure": MeasureSettings}

@@ -6,6 +6,9 @@ For a plugin of your own, in its tests:
 
     def test_my_trick_conforms(tmp_path):
         assert conform("trick", "my-trick", {"strength": 0.5}, tmp_path, plugins=["my_trick.py"])
+
+A trick that needs other trials' models (`parents`) is given made-up ones. `conform` checks one setting; call it for a
+plain and for a strong one.
 """
 
 from __future__ import annotations
@@ -14,17 +17,31 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from harness.contract import Trick
-from harness.engine.trial import run_trial
-from harness.registry import discover
-from harness.testing.jobs import TOYS, component, toy_job, write_toy_data
+from harness.testing.jobs import component
+from harness.testing.ranges import refused_values
+from harness.testing.trials import RECORDER_LABEL, NonConformance, Placed, Trials
 
-LISTS = {"augmentation": "augmentations", "trick": "tricks", "metric": "metrics", "optimizer": "optimizer"}
+__all__ = ["BATCH_NORM", "BESIDE", "GROUP_NORM", "NonConformance", "conform"]
+
 BATCH_NORM = component("toy-net", width=8, batch_norm=True, dropout=0.2)
+GROUP_NORM = component("toy-conv", width=4, norm="group", dropout=0.0)
+"""A network in which no sample's logits depend on another's: micro-batches change nothing but rounding."""
 
+BESIDE: tuple[Placed, ...] = (
+    ("augmentation", "toy-noise", {"strength": 0.1}),
+    ("trick", "toy-penalty", {"weight": 0.01}),
+    ("trick", "toy-ascent", {"rho": 0.01}),
+)
 
-class NonConformance(Exception):
-    """What a component does that it may not do, or does not do that it has to."""
+MICRO_BATCHES: Placed = ("trick", "toy-parts", {"parts": 4})
+MICRO_TOLERANCE = 1e-4
+"""Largest difference of a weight after an epoch in parts, as a share of the tensor's largest."""
+
+FEW_STEPS = {"unit": "steps", "amount": 3}
+ONE_EPOCH = {"unit": "epochs", "amount": 1}
 
 
 def conform(
@@ -35,6 +52,9 @@ def conform(
     *,
     plugins: Sequence[str] = (),
     backbone: Mapping[str, Any] = BATCH_NORM,
+    beside: Sequence[Placed] = BESIDE,
+    micro_batches: bool = True,
+    channels: int = 1,
 ) -> list[str]:
     """Train with a component on toy data and hold it to the contract.
 
@@ -45,6 +65,10 @@ def conform(
         folder: An empty folder to work in.
         plugins: Plugin files that offer it, beside the installed plugins.
         backbone: What it trains, in normal form.
+        beside: (kind, name, parameters) of what it has to work beside, where stages differ and no tag forbids it.
+        micro_batches: Whether a batch in four parts has to give what it gives whole; not where the component takes
+            statistics over what it sees, or only the sign of a gradient, which rounding turns.
+        channels: Of the toy images; 3 for what acts on colour.
 
     Returns:
         The names of the checks that were made.
@@ -52,92 +76,142 @@ def conform(
     Raises:
         NonConformance: At the first check that fails.
     """
-    trials = _Trials(kind, name, folder, [TOYS, *plugins], backbone)
-    made: list[str] = []
+    trials = Trials(kind, name, folder, plugins, channels)
+    recipe = trials.recipe(params, backbone=backbone)
+    made = Checks(f"{kind} {name} {dict(params)}")
+    first = trials.run(recipe)
+    made.check("it trains, with a finite loss", first["status"] == "completed", str(first["culprit"]))
+    _check_keyed(made, trials, recipe, first)
+    _check_against_plain(made, trials, params, first, backbone)
+    _check_resume(made, trials, recipe, first)
+    if micro_batches:
+        _check_micro_batches(made, trials, params)
+    _check_beside(made, trials, params, backbone, beside)
+    for refused in refused_values(kind, name, params, trials.registry):
+        made.check(f"{refused.name} = {refused.value!r} is refused, by name", refused.is_named, refused.found)
+    return made.names
 
-    def check(what: str, holds: bool, found: str = "") -> None:
+
+class Checks:
+    """The checks that a component has passed.
+
+    Args:
+        subject: The component and its parameters, for messages.
+    """
+
+    def __init__(self, subject: str) -> None:
+        self._subject = subject
+        self.names: list[str] = []
+
+    def check(self, what: str, holds: bool, found: str = "") -> None:
+        """Note that a check holds.
+
+        Raises:
+            NonConformance: Where it does not.
+        """
         if not holds:
-            raise NonConformance(f"{kind} {name} {dict(params)}: {what}{': ' + found if found else ''}")
-        made.append(what)
+            raise NonConformance(f"{self._subject}: {what}{': ' + found if found else ''}")
+        self.names.append(what)
 
-    first = trials.run(params)
-    check("trains", first["status"] == "completed", str(first["culprit"]))
-    again = trials.run(params)
-    check("the same seed gives the same weights and outputs", again["digests"] == first["digests"])
-    other = trials.run(params, seed=1)
-    check("another seed gives others", other["digests"]["final_weights"] != first["digests"]["final_weights"])
-    check("global state is left alone", first["changes"] == [], ", ".join(first["changes"]))
 
-    plain = trials.run(None)
-    if kind in ("augmentation", "trick", "metric"):
-        check("the order stays", first["digests"]["order"] == plain["digests"]["order"])
-        same = first["digests"]["initial_weights"] == plain["digests"]["initial_weights"]
-        check(
-            "the initial weights stay, where it has no slot that makes others", same or trials.makes_model()
+def _check_keyed(made: Checks, trials: Trials, recipe: Mapping[str, Any], first: Mapping[str, Any]) -> None:
+    """Everything random comes from the seed, and nothing but the step's own tensors is written to."""
+    made.check("global state is left alone", first["changes"] == [], ", ".join(first["changes"]))
+    again = trials.watched(recipe)
+    made.check("it writes into no batch and draws from keys alone", not again.notes, "; ".join(again.notes))
+    made.check("the same seed gives the same weights and outputs", again.digests == first["digests"])
+    other = trials.run(recipe, seed=1)
+    made.check("another seed gives others", _weights(other) != _weights(first))
+
+
+def _check_against_plain(
+    made: Checks,
+    trials: Trials,
+    params: Mapping[str, Any],
+    first: Mapping[str, Any],
+    backbone: Mapping[str, Any],
+) -> None:
+    """What it may change of a trial without it, and that it changes something; at its identity nothing."""
+    plain = trials.run(trials.recipe(None, backbone=backbone))
+    recorded = [outcome["observables"][RECORDER_LABEL]["value"] for outcome in (first, plain)]
+    made.check("adding it moves no other component's draws", recorded[0] == recorded[1])
+    if trials.kind == "sampler":
+        return
+    made.check("the order stays", first["digests"]["order"] == plain["digests"]["order"])
+    makes_model = issubclass(trials.component, Trick) and trials.component.model is not Trick.model
+    same = first["digests"]["initial_weights"] == plain["digests"]["initial_weights"]
+    made.check("the initial weights stay, where it has no slot that makes others", same or makes_model)
+    if trials.kind not in ("augmentation", "trick"):
+        return
+    others = {label: seen for label, seen in first["observables"].items() if label != RECORDER_LABEL}
+    fired = any(seen["value"] > 0 for seen in others.values())
+    made.check("it acts", fired or first["digests"] != plain["digests"])
+    if trials.identity is not None:
+        still = trials.run(trials.recipe({**params, **trials.identity}, backbone=backbone))
+        made.check(
+            "the declared identity changes no bit of weights and outputs",
+            still["digests"] == plain["digests"],
+            str(still["culprit"] or ""),
         )
-    if kind in ("augmentation", "trick"):
-        fired = any(observed["value"] > 0 for observed in first["observables"].values())
-        check("it acts", fired or first["digests"] != plain["digests"])
-        identity = trials.identity()
-        if identity is not None:
-            still = trials.run({**params, **identity})
-            check("the declared identity changes no bit", still["digests"] == plain["digests"])
-
-    stopped = trials.run(params, stop_after=2)
-    check("it stops when asked", stopped["status"] == "preempted")
-    resumed = trials.run(params)
-    check("it goes on from the checkpoint", resumed["resumed_from_step"] is not None)
-    same = resumed["digests"] == first["digests"] and resumed["curves"] == first["curves"]
-    check("a resumed trial equals a straight one", same)
-    return made
 
 
-class _Trials:
-    def __init__(
-        self, kind: str, name: str, folder: Path, plugins: Sequence[str], backbone: Mapping[str, Any]
-    ) -> None:
-        self._kind, self._name, self._plugins, self._backbone = kind, name, plugins, backbone
-        self._registry = discover([Path(file) for file in plugins])
-        self._data, self._place = folder / "data", folder / "trial"
-        self._data.mkdir()
-        self._place.mkdir()
-        self._manifest = write_toy_data(self._data)
+def _check_resume(made: Checks, trials: Trials, recipe: Mapping[str, Any], first: Mapping[str, Any]) -> None:
+    """A trial that was stopped and goes on from its checkpoint is the trial that was not."""
+    stopped = trials.run(recipe, stop_after=2)
+    made.check("it stops when asked", stopped["status"] == "preempted", str(stopped["culprit"] or ""))
+    resumed = trials.run(recipe)
+    made.check("it goes on from the checkpoint", resumed["resumed_from_step"] is not None)
+    different = [key for key in ("digests", "curves", "observables") if resumed[key] != first[key]]
+    made.check("a resumed trial equals a straight one", not different, f"{', '.join(different)} differ")
 
-    def identity(self) -> Mapping[str, Any] | None:
-        """Return the parameters at which the component declares to do nothing."""
-        component_class = self._registry.load(self._registry.find(self._kind, self._name))
-        identity: Mapping[str, Any] | None = getattr(component_class, "identity", None)
-        return identity
 
-    def makes_model(self) -> bool:
-        """Whether the component is a trick that changes the model before it is trained."""
-        component_class = self._registry.load(self._registry.find(self._kind, self._name))
-        return issubclass(component_class, Trick) and component_class.model is not Trick.model
+def _check_micro_batches(made: Checks, trials: Trials, params: Mapping[str, Any]) -> None:
+    """A batch in parts gives what it gives whole, for its functions come before the split."""
+    changes = {"backbone": GROUP_NORM, "budget": ONE_EPOCH}
+    whole, parts = trials.recipe(params, **changes), trials.recipe(params, MICRO_BATCHES, **changes)
+    if trials.refusals(parts):
+        made.check("it refuses micro-batches by a tag", True)
+        return
+    one, other = trials.trained(whole), trials.trained(parts)
+    worst = {key: _distance(one[key], other[key]) for key in one}
+    key = max(worst, key=lambda name: worst[name])
+    told = f"{key} differs by {worst[key]:.1e} of its largest value"
+    made.check("micro-batches 1 and 4 agree", worst[key] <= MICRO_TOLERANCE, told)
 
-    def run(
-        self, params: Mapping[str, Any] | None, *, seed: int = 0, stop_after: int | None = None
-    ) -> dict[str, Any]:
-        """Run a trial with the component, or without it where `params` is None."""
-        changes: dict[str, Any] = {"backbone": self._backbone}
-        if params is not None:
-            changes |= self._with(params)
-        job = toy_job(self._data, self._manifest, self._place, seed=seed, plugins=self._plugins, **changes)
-        asked = 0
 
-        def stop() -> bool:
-            nonlocal asked
-            asked += 1
-            return stop_after is not None and asked > stop_after
+def _check_beside(
+    made: Checks,
+    trials: Trials,
+    params: Mapping[str, Any],
+    backbone: Mapping[str, Any],
+    beside: Sequence[Placed],
+) -> None:
+    """It trains beside one component of every other stage, unless a tag of one of them says that it cannot."""
+    own = _stage(trials, trials.kind, trials.name, params)
+    for kind, name, given in beside:
+        if _stage(trials, kind, name, given) is own is not None:
+            continue
+        recipe = trials.recipe(params, (kind, name, given), backbone=backbone, budget=FEW_STEPS)
+        refusals = trials.refusals(recipe)
+        if refusals:
+            made.check(f"it is refused beside {name}, and the reason names it", name in " ".join(refusals))
+            continue
+        failure = trials.failure(recipe)
+        made.check(f"it works beside {name}", not failure, failure)
 
-        return run_trial(job, report=lambda _: None, stop=stop)
 
-    def _with(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        table = {"name": self._name, **params}
-        normal, problems = self._registry.validate(self._kind, table, self._name)
-        if problems:
-            raise NonConformance("; ".join(problem.message for problem in problems))
-        key = LISTS.get(self._kind, self._kind)
-        entries = [normal]
-        if self._kind == "optimizer" and normal["parameters"] != "all":
-            entries.append({**component("toy-sgd", lr=0.05, momentum=0.9), "parameters": "rest"})
-        return {key: entries if self._kind in LISTS else normal}
+def _stage(trials: Trials, kind: str, name: str, params: Mapping[str, Any]) -> Any:
+    if kind not in ("augmentation", "trick"):
+        return None
+    role = trials.registry.role(kind, trials.normal(kind, name, params))
+    return getattr(role, "stage", None)
+
+
+def _weights(outcome: Mapping[str, Any]) -> Any:
+    return outcome["digests"]["final_weights"]
+
+
+def _distance(one: torch.Tensor, other: torch.Tensor) -> float:
+    """Return the largest difference, as a share of the largest value."""
+    largest = one.double().abs().max().clamp_min(1e-3)
+    return float((one.double() - other.double()).abs().max() / largest)

@@ -43,16 +43,25 @@ def toy_recipe(**changes: Any) -> dict[str, Any]:
 def write_toy_data(folder: Path, data: toys.ToyDataset | None = None) -> dict[str, Any]:
     """Write the toy dataset as `suite.prepare` would, and return what the engine reads of its manifest."""
     prepared = (data or toys.ToyDataset()).prepare(None)
+    splits = {}
     for name, split in (("train", prepared.train), ("test", prepared.test)):
         np.save(folder / f"{name}.image.npy", split.inputs["image"])
         np.save(folder / f"{name}.labels.npy", split.labels)
+        counts = np.bincount(split.labels, minlength=len(prepared.classes)).tolist()
+        splits[name] = {"count": len(split.labels), "class_counts": counts}
     pixels = np.asarray(prepared.train.inputs["image"], np.float64) / 255
-    image = {"shape": list(pixels.shape[1:]), "dtype": "uint8", "mean": [float(pixels.mean())]}
+    channels = [pixels[:, channel] for channel in range(pixels.shape[1])]
+    image = {
+        "shape": list(pixels.shape[1:]),
+        "dtype": "uint8",
+        "mean": [float(one.mean()) for one in channels],
+    }
     return {
         "hash": "toy",
         "dataset": "toy-dataset",
         "classes": list(prepared.classes),
-        "modalities": {"image": {**image, "std": [float(pixels.std())]}},
+        "modalities": {"image": {**image, "std": [float(one.std()) for one in channels]}},
+        "splits": splits,
         "changes_label": ["toy-noise"],
     }
 

@@ -52,6 +52,7 @@ class ToyDataset(Dataset):
     classes: Annotated[int, Ge(2)] = 3
     size: Annotated[int, Ge(4)] = 8
     noise: Annotated[float, Ge(0.0)] = 60.0
+    channels: Annotated[int, Ge(1)] = 1
 
     licence = "made up"
 
@@ -61,11 +62,11 @@ class ToyDataset(Dataset):
 
         del root
         generator = np.random.default_rng(7)
-        prototypes = generator.integers(0, 256, (self.classes, 1, self.size, self.size))
+        prototypes = generator.integers(0, 256, (self.classes, self.channels, self.size, self.size))
 
         def split(count: int) -> Split:
             labels = np.arange(count, dtype=np.int64) % self.classes
-            noise = generator.normal(0, self.noise, (count, 1, self.size, self.size))
+            noise = generator.normal(0, self.noise, (count, self.channels, self.size, self.size))
             return Split({"image": np.clip(prototypes[labels] + noise, 0, 255).astype(np.uint8)}, labels)
 
         return Prepared(split(self.samples), split(self.samples // 2), tuple(map(str, range(self.classes))))
@@ -211,6 +212,8 @@ class ToyAscent(Trick):
 @dataclass(frozen=True)
 class ToyParts(Trick):
     """Micro-batches."""
+
+    provides = frozenset({"micro-batches"})
 
     parts: Annotated[int, Ge(1)] = 4
 

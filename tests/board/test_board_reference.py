@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.board import build, write
+from harness.board.previews import read_pictures, read_preview
 from harness.record.store import Store
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
@@ -24,7 +25,15 @@ def test_a_reference_board_is_rebuilt_byte_for_byte(folder: Path, tmp_path: Path
     plan = store.read_plan()
     reading = store.read(plan)
     assert not reading.set_aside
-    write(build(plan, reading.records, reading.timings, reading.set_aside, shared=reading.shared), copy)
+    board = build(
+        plan,
+        reading.records,
+        reading.timings,
+        reading.set_aside,
+        shared=reading.shared,
+        preview=read_preview(copy),
+    )
+    write(board, copy, read_pictures(copy, board))
     for output in outputs:
         assert output.read_bytes() == (folder / output.name).read_bytes(), output.name
 

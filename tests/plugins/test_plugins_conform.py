@@ -1,134 +1,110 @@
 """Every first-party component that acts in a step, at settings that act, through the conformance kit."""
 
-from collections.abc import Iterator
+import runpy
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from harness.registry import FIRST_PARTY, discover
-from harness.testing.conformance import BATCH_NORM, NonConformance, conform
+from harness.contract import Stage
+from harness.registry import FIRST_PARTY, Entry, discover
+from harness.testing.conformance import BATCH_NORM, conform
+from harness.testing.documentation import documentation_gaps
+from harness.testing.jobs import component
+from harness.testing.ranges import unbounded_numbers
 
-SETTINGS: list[tuple[str, str, dict]] = [
-    ("augmentation", "horizontal-flip", {"probability": 0.5}),
-    ("augmentation", "alternating-flip", {}),
-    ("augmentation", "padded-crop", {"padding": 2}),
-    ("augmentation", "padded-crop", {"padding": 1, "mode": "zeros"}),
-    ("augmentation", "translate", {"pixels": 2}),
-    ("augmentation", "cutout", {"size": 3}),
-    ("augmentation", "vertical-flip", {}),
-    ("augmentation", "rotation", {"degrees": 30.0}),
-    ("augmentation", "affine", {"degrees": 10.0, "translate": 0.2, "scale": 0.2, "shear": 10.0}),
-    ("augmentation", "resized-crop", {}),
-    ("augmentation", "random-erasing", {}),
-    ("augmentation", "ricap", {}),
-    ("augmentation", "mixup", {"alpha": 0.4}),
-    ("augmentation", "cutmix", {"alpha": 1.0}),
-    ("augmentation", "torchvision:RandAugment", {"options": {"num_ops": 2, "magnitude": 15}}),
-    ("trick", "label-smoothing", {"smoothing": 0.1}),
-    ("trick", "focal-loss", {"gamma": 2.0}),
-    ("trick", "grad-clip", {"max_norm": 0.1}),
-    ("trick", "grad-accumulation", {"micro_batches": 4}),
-    ("trick", "grad-checkpointing", {}),
-    ("trick", "ema", {"decay": 0.9}),
-    ("trick", "ema", {"decay": 0.9, "warmup": False}),
-    ("trick", "swa", {"start": 0.4, "batches": 3}),
-    ("trick", "freeze", {"blocks": 2}),
-    ("trick", "sam", {"rho": 0.05}),
-    ("trick", "whitened-stem", {"images": 20, "bias_share": 0.5}),
-    ("trick", "dirac-init", {}),
-    ("trick", "freeze-norm-scale", {}),
-    ("trick", "lookahead", {"interval": 3}),
-    ("trick", "lookahead", {"interval": 4, "alpha": 0.2, "growth": 3.0}),
-    ("trick", "sum-loss", {}),
-    ("trick", "test-time-augmentation", {}),
-    ("optimizer", "sgd", {"lr": 0.05, "momentum": 0.9, "weight_decay": 1e-3, "nesterov": True}),
-    ("optimizer", "adam", {"lr": 1e-3}),
-    ("optimizer", "adamw", {"lr": 1e-3}),
-    ("optimizer", "decoupled-sgd", {"lr": 0.5, "weight_decay": 1e-3}),
-    ("optimizer", "muon", {"lr": 0.02, "weight_decay": 0.1, "parameters": "matrices"}),
-    ("optimizer", "muon", {"lr": 0.02, "unit_rows": True, "parameters": "matrices"}),
-    ("optimizer", "adabound", {"lr": 1e-3, "gamma": 0.1}),
-    ("optimizer", "lamb", {}),
-    ("optimizer", "lion", {"lr": 1e-3}),
-    ("optimizer", "torch:NAdam", {"lr": 1e-3}),
-    ("optimizer", "timm:lamb", {"lr": 1e-3}),
-    ("optimizer", "timm:lion", {"lr": 1e-3}),
-    ("schedule", "constant", {}),
-    ("schedule", "cosine", {"t_max": 0.5, "eta_min": 0.1}),
-    ("schedule", "multi-step", {}),
-    ("schedule", "one-cycle", {}),
-    ("schedule", "step", {}),
-    ("schedule", "linear", {"end": 0.1}),
-    ("schedule", "triangular", {}),
-    ("sampler", "shuffle", {}),
-    ("sampler", "balanced", {}),
-    ("metric", "top-k", {"k": 2}),
-    ("metric", "calibration-error", {}),
-    ("metric", "balanced-accuracy", {}),
-]
+TABLE = runpy.run_path(str(Path(__file__).with_name("technique_settings.py")))
+SETTINGS: list[tuple[str, str, dict]] = TABLE["SETTINGS"]
+REPRESENTATIVES: tuple[tuple[str, str, dict], ...] = TABLE["REPRESENTATIVES"]
+BLOCKS = component("toy-conv", width=4, norm="batch", dropout=0.2)
 
-CONVOLUTIONAL = {"name": "simple-cnn", "params": {"width": 8, "depth": 2}}
+PLAIN = [row for index, row in enumerate(SETTINGS) if row[:2] not in [one[:2] for one in SETTINGS[:index]]]
+"""The first setting of each component; those after it are stronger ones."""
 
-BACKBONES: dict[str, dict] = {
-    # They act on convolutions, or on whole images.
-    "whitened-stem": CONVOLUTIONAL,
-    "dirac-init": CONVOLUTIONAL,
-    "test-time-augmentation": CONVOLUTIONAL,
-    # It acts on blocks, and the toy network has none.
-    "grad-checkpointing": {"name": "resnet-cifar", "params": {"depth": 8, "width": 4, "stem_stride": 1}},
-}
+
+def hold(
+    kind: str, name: str, params: dict, folder: Path, record: Callable[[str, object], None], **options: Any
+) -> None:
+    made = conform(
+        kind,
+        name,
+        params,
+        folder,
+        backbone=BLOCKS if name in TABLE["ON_BLOCKS"] else BATCH_NORM,
+        channels=3 if name in TABLE["ON_COLOUR"] else 1,
+        **options,
+    )
+    record("conformance_checks", len(made))
+    assert len(made) >= 14
 
 
 @pytest.mark.parametrize(("kind", "name", "params"), SETTINGS, ids=lambda value: str(value))
-def test_a_component_conforms(kind: str, name: str, params: dict, tmp_path: Path) -> None:
-    made = conform(kind, name, params, tmp_path, backbone=BACKBONES.get(name, BATCH_NORM))
-    print(f"{kind} {name}: {len(made)} checks")
-    assert len(made) >= 7
+def test_a_component_conforms(
+    kind: str, name: str, params: dict, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    beside = REPRESENTATIVES if (kind, name, params) in PLAIN else ()
+    hold(kind, name, params, tmp_path, record_property, beside=beside)
 
 
-def unsettled() -> Iterator[str]:
-    settled = {(kind, name.split(":")[0] + ":" if ":" in name else name) for kind, name, _ in SETTINGS}
-    for entry in discover(allow="first-party").entries():
-        in_a_step = entry.distribution == FIRST_PARTY and entry.kind not in ("dataset", "backbone")
-        if in_a_step and (entry.kind, entry.name) not in settled:
-            yield f"{entry.kind} {entry.name}"
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "name", "params"), [row for row in SETTINGS if row not in PLAIN], ids=lambda value: str(value)
+)
+def test_a_strong_setting_works_beside_one_of_every_other_stage(
+    kind: str, name: str, params: dict, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    hold(kind, name, params, tmp_path, record_property, beside=REPRESENTATIVES)
 
 
-def test_every_first_party_component_of_a_step_is_in_the_table() -> None:
-    assert list(unsettled()) == []
+def first_party(*kinds: str) -> list[Entry]:
+    entries = discover(allow="first-party").entries()
+    return [entry for entry in entries if entry.distribution == FIRST_PARTY and entry.kind in kinds]
 
 
-LEAKY = """
-from dataclasses import dataclass
-from harness.contract import Slots, Stage, Trick, hookimpl
-
-@dataclass(frozen=True)
-class Stateful(Trick):
-    stage = Stage.GRADIENT
-    identity = {"scale": 0.5}
-    scale: float = 0.5
-    def bind(self, ctx):
-        import torch
-        count = torch.zeros(())
-        def shrink(gradients):
-            count.add_(1)
-            for gradient in gradients:
-                gradient.mul_(self.scale / count)
-        return Slots(gradients=shrink)
-
-@hookimpl
-def harness_register(registry):
-    registry.add("trick", "stateful", Stateful, summary="state that no checkpoint holds")
-"""
+OF_A_STEP = ("sampler", "augmentation", "optimizer", "schedule", "trick", "metric")
+REGISTRY = discover(allow="first-party")
 
 
-def test_the_kit_finds_state_that_no_checkpoint_holds_and_a_false_identity(tmp_path: Path) -> None:
-    file = tmp_path / "stateful.py"
-    file.write_text(LEAKY)
-    (tmp_path / "one").mkdir()
-    with pytest.raises(NonConformance, match="identity"):
-        conform("trick", "stateful", {"scale": 0.9}, tmp_path / "one", plugins=[str(file)])
-    file.write_text(LEAKY.replace('    identity = {"scale": 0.5}\n', ""))
-    (tmp_path / "two").mkdir()
-    with pytest.raises(NonConformance, match="resumed"):
-        conform("trick", "stateful", {"scale": 0.9}, tmp_path / "two", plugins=[str(file)])
+def settings_of(entry: Entry) -> list[dict]:
+    return [
+        params
+        for kind, name, params in SETTINGS
+        if kind == entry.kind and (name.startswith(entry.name) if entry.is_family else name == entry.name)
+    ]
+
+
+@pytest.mark.parametrize("entry", first_party(*OF_A_STEP), ids=lambda entry: f"{entry.kind}-{entry.name}")
+def test_every_component_of_a_step_is_in_the_table_with_a_plain_and_a_strong_setting(entry: Entry) -> None:
+    schema = REGISTRY.parameters_schema(entry.kind, entry)
+    own = set(schema["properties"]) - {"warmup", "parameters"}
+    assert len(settings_of(entry)) >= (2 if own else 1)
+
+
+def test_the_representatives_are_one_of_each_stage_that_there_is() -> None:
+    def stages(entries: list[tuple[str, str]]) -> list[Stage]:
+        return [REGISTRY.load(REGISTRY.find(kind, name)).stage for kind, name in entries]  # type: ignore[attr-defined]
+
+    chosen = stages([row[:2] for row in REPRESENTATIVES])
+    assert len(chosen) == len(set(chosen))
+    entries = first_party("augmentation", "trick")
+    assert set(chosen) == set(stages([(entry.kind, entry.name) for entry in entries]))
+
+
+UNSOURCED = {"shuffle", "constant"}
+"""Nobody's in particular: what everything else is compared with."""
+
+
+@pytest.mark.parametrize("entry", first_party(*OF_A_STEP), ids=lambda entry: f"{entry.kind}-{entry.name}")
+def test_every_technique_tells_its_source_its_limits_and_its_parameters(entry: Entry) -> None:
+    gaps = documentation_gaps(REGISTRY.load(entry))
+    assert [gap for gap in gaps if not (entry.name in UNSOURCED and gap.startswith("a reference"))] == []
+
+
+EVERY = first_party(*OF_A_STEP, "dataset", "backbone")
+
+
+@pytest.mark.parametrize("entry", EVERY, ids=lambda entry: f"{entry.kind}-{entry.name}")
+def test_every_component_describes_its_parameters_and_bounds_its_numbers(entry: Entry) -> None:
+    assert [gap for gap in documentation_gaps(REGISTRY.load(entry)) if gap.startswith("the parameter")] == []
+    assert unbounded_numbers(REGISTRY.parameters_schema(entry.kind, entry)) == []

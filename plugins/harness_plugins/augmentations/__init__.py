@@ -20,6 +20,38 @@ COMPONENTS: tuple[tuple[str, str, str, *tuple[str, ...]], ...] = (
     ("cutout", "cutout:Cutout", "square holes, clipped at the border (DeVries and Taylor 2017)"),
     ("random-erasing", "random_erasing:RandomErasing", "a rectangle set to zero (Zhong et al. 2020)"),
     (
+        "color-jitter",
+        "color_jitter:ColorJitter",
+        "brightness, contrast, saturation and hue, amounts drawn per sample",
+    ),
+    ("grayscale", "grayscale:Grayscale", "colour taken out, a draw per sample"),
+    (
+        "gaussian-blur",
+        "gaussian_blur:GaussianBlur",
+        "smoothed by a Gaussian of drawn width (Chen et al. 2020)",
+    ),
+    (
+        "auto-augment",
+        "auto_augment:AutoAugment",
+        "policies found by search, a pair of operations drawn per sample (Cubuk et al. 2019)",
+    ),
+    (
+        "rand-augment",
+        "rand_augment:RandAugment",
+        "operations drawn per sample, all at one strength (Cubuk et al. 2020)",
+    ),
+    (
+        "trivial-augment",
+        "trivial_augment:TrivialAugment",
+        "one operation at a drawn strength per sample (Müller and Hutter 2021)",
+    ),
+    (
+        "aug-mix",
+        "aug_mix:AugMix",
+        "mixed with chains of operations on itself (Hendrycks et al. 2020)",
+        "scipy.special",
+    ),
+    (
         "mixup",
         "mixup:Mixup",
         "convex combinations of pairs and their targets (Zhang et al. 2018)",
@@ -37,6 +69,8 @@ COMPONENTS: tuple[tuple[str, str, str, *tuple[str, ...]], ...] = (
         "four samples patched into one, targets by area (Takahashi et al. 2018)",
         "scipy.special",
     ),
+    ("progressive", "progressive:Progressive", "any augmentation, growing while the training goes on"),
+    ("class-aware", "class_aware:ClassAware", "any augmentation, with a probability for each class"),
     (
         "torchvision:",
         "torchvision_transform:TorchvisionTransform",

@@ -78,14 +78,12 @@ def warp(image: Tensor, angle: Tensor, right: Tensor, down: Tensor, scale: Tenso
     from torch.nn.functional import affine_grid, grid_sample
 
     # The inverse of R(angle) Sh(shear) scale, as torchvision's _get_inverse_affine_matrix works it out by hand.
-    a, b = (angle.cos()), (-angle.cos() * shear.tan() - angle.sin())
-    c, d = (angle.sin()), (-angle.sin() * shear.tan() + angle.cos())
-    inverse = torch.stack([d, -b, -c, a], 1).view(-1, 2, 2) / scale[:, None, None]
-    shift = -(inverse @ torch.stack([right, down], 1)[:, :, None])
+    a, b = angle.cos() / scale, (-angle.cos() * shear.tan() - angle.sin()) / scale
+    c, d = angle.sin() / scale, (-angle.sin() * shear.tan() + angle.cos()) / scale
     height, width = image.shape[-2:]
     # affine_grid counts in half sides, of width and height apart.
-    half = torch.tensor([width / 2, height / 2], device=image.device)
-    linear = inverse * (half / half[:, None])
-    theta = torch.cat([linear, shift / half[:, None]], 2)
+    across = [d, -b * (height / width), (b * down - d * right) / (width / 2)]
+    along = [-c * (width / height), a, (c * right - a * down) / (height / 2)]
+    theta = torch.stack(across + along, 1).view(-1, 2, 3)
     grid = affine_grid(theta.to(image.dtype), list(image.shape), align_corners=False)
     return grid_sample(image, grid, mode="bilinear", padding_mode="zeros", align_corners=False)

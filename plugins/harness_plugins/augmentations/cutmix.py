@@ -28,6 +28,8 @@ class CutMix(Augmentation):
 
     The default, λ uniform, is the paper's. Every batch is mixed, as it was on ImageNet; on CIFAR half were.
     Not for short budgets or underfit models, nor for images whose object is small: a box may hold none of it.
+    Refused beside `ricap` and a second `cutmix`: areas tell a target only where each image is of one piece. `mixup`,
+    which weighs all pixels alike, may stand before it or after it, and targets stay exact.
 
     Attributes:
         alpha: Spread of λ: 0 mixes nothing, 1 draws it uniformly.
@@ -36,6 +38,8 @@ class CutMix(Augmentation):
     alpha: Annotated[float, Ge(0)] = 1.0
 
     stage = Stage.MIX
+    provides = frozenset({"targets by area"})
+    conflicts = provides
     identity = {"alpha": 0.0}
 
     def bind(self, ctx: Context) -> Callable[[Batch], Batch] | None:

@@ -26,7 +26,9 @@ class Ricap(Augmentation):
     The paper draws the boundary once a batch; a draw for each sample has the same distribution for every one of
     them. beta = 0.3 is the paper's choice for CIFAR and ImageNet.
 
-    Not for images whose object is small, nor for short budgets.
+    Not for images whose object is small, nor for short budgets. Refused beside `cutmix` and a second `ricap`: areas
+    tell a target only where each image is of one piece. `mixup`, which weighs all pixels alike, may stand before it
+    or after it, and targets stay exact.
 
     Attributes:
         beta: Spread of the boundary: small keeps it near an edge, 1 draws it uniformly.
@@ -35,6 +37,8 @@ class Ricap(Augmentation):
     beta: Annotated[float, Gt(0)] = 0.3
 
     stage = Stage.MIX
+    provides = frozenset({"targets by area"})
+    conflicts = provides
     # No value of beta leaves a batch as it was.
     identity = None
 

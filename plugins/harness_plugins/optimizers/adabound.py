@@ -58,30 +58,41 @@ def _stepper(groups: list[dict[str, Any]], settings: AdaBound) -> TorchOptimizer
             del closure
             with torch.no_grad():
                 for group in self.param_groups:
-                    weights = [weight for weight in group["params"] if weight.grad is not None]
-                    if weights:
-                        _update(weights, self.state, group, settings)
+                    for step, weights in _by_step(group["params"], self.state).items():
+                        _update(weights, step, self.state, group, settings)
 
-    return Stepper(groups, {"lr": settings.lr, "base_lr": settings.lr})
+    rate = settings.lr
+    return Stepper(groups, {"lr": rate, "base_lr": rate, "weight_decay": settings.weight_decay})
 
 
-def _update(weights: list[Any], state: Any, group: dict[str, Any], settings: AdaBound) -> None:
+def _by_step(parameters: list[Any], state: Any) -> dict[int, list[Any]]:
+    """Return the weights that have a gradient by how many they have had: fewer where they were frozen for a while."""
     import torch
 
-    for weight in weights:
-        if not state[weight]:
-            state[weight] |= {"step": 0, "mean": torch.zeros_like(weight), "square": torch.zeros_like(weight)}
-        state[weight]["step"] += 1
+    weights: dict[int, list[Any]] = {}
+    for weight in parameters:
+        if weight.grad is None:
+            continue
+        own = state[weight]
+        if not own:
+            own |= {"step": 0, "mean": torch.zeros_like(weight), "square": torch.zeros_like(weight)}
+        own["step"] += 1
+        weights.setdefault(own["step"], []).append(weight)
+    return weights
+
+
+def _update(weights: list[Any], step: int, state: Any, group: dict[str, Any], settings: AdaBound) -> None:
+    import torch
+
     gradients: Any = [weight.grad for weight in weights]
-    if settings.weight_decay:
-        gradients = torch._foreach_add(gradients, weights, alpha=settings.weight_decay)
+    if group["weight_decay"]:
+        gradients = torch._foreach_add(gradients, weights, alpha=group["weight_decay"])
     means = [state[weight]["mean"] for weight in weights]
     squares = [state[weight]["square"] for weight in weights]
     torch._foreach_lerp_(means, gradients, 1 - settings.beta1)
     torch._foreach_mul_(squares, settings.beta2)
     torch._foreach_addcmul_(squares, gradients, gradients, 1 - settings.beta2)
 
-    step = state[weights[0]]["step"]
     rate = group["lr"] * math.sqrt(1 - settings.beta2**step) / (1 - settings.beta1**step)
     final = settings.final_lr * group["lr"] / group["base_lr"]
     sizes = torch._foreach_sqrt(squares)

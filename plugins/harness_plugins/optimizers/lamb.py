@@ -20,7 +20,7 @@ class Lamb(Optimizer):
     With Adam's corrected moments, r = m / (sqrt(v) + eps) + weight_decay w, and for each parameter tensor
     w -= lr |w| / |r| r; where the weight decay is 0 the trust ratio is left out, as timm does. timm bounds the norm
     of the whole gradient by 1 ahead of it, as NVIDIA's does; here only where `max_norm` is given. For batches of
-    thousands of images.
+    thousands of images. The other defaults are timm's.
 
     When not to use it: with ordinary batches, where `adamw` needs less tuning.
 

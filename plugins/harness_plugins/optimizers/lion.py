@@ -20,7 +20,8 @@ class Lion(Optimizer):
         w -= lr (sign(beta1 m + (1 - beta1) g) + weight_decay w);  m = beta2 m + (1 - beta2) g
 
     Every coordinate moves by the rate itself, so it wants a third to a tenth of Adam's, and three to ten times its
-    weight decay (the paper's section 5). Betas are the paper's.
+    weight decay (the paper's section 5). Betas are the paper's, the rate is that of the
+    authors' code.
 
     When not to use it: with small batches (the paper's section 4.6 sees gains from 64 on).
 

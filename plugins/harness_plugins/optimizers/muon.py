@@ -94,7 +94,7 @@ def _orthogonal_momentum() -> Any:
         """Muon over torch's parameter groups."""
 
         def __init__(self, groups: list[dict[str, Any]], settings: Muon) -> None:
-            super().__init__(groups, {"lr": settings.lr})
+            super().__init__(groups, {"lr": settings.lr, "weight_decay": settings.weight_decay})
             self.settings = settings
 
         @torch.no_grad()
@@ -104,9 +104,9 @@ def _orthogonal_momentum() -> Any:
             for group in self.param_groups:
                 weights = [weight for weight in group["params"] if weight.grad is not None]
                 if weights:
-                    self._step(weights, group["lr"])
+                    self._step(weights, group["lr"], group["weight_decay"])
 
-        def _step(self, weights: list[Tensor], lr: float) -> None:
+        def _step(self, weights: list[Tensor], lr: float, weight_decay: float) -> None:
             settings = self.settings
             gradients = [weight.grad for weight in weights if weight.grad is not None]
             buffers = [self._buffer(weight) for weight in weights]
@@ -117,8 +117,8 @@ def _orthogonal_momentum() -> Any:
                 if settings.nesterov
                 else buffers
             )
-            if settings.weight_decay:
-                torch._foreach_mul_(weights, 1 - lr * settings.weight_decay)
+            if weight_decay:
+                torch._foreach_mul_(weights, 1 - lr * weight_decay)
             if settings.unit_rows:
                 factors = torch._foreach_norm(weights)
                 torch._foreach_reciprocal_(factors)

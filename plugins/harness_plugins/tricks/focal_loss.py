@@ -39,21 +39,21 @@ class FocalLoss(Trick):
         """Return a `loss` slot; none at gamma 0, where it is the plain cross-entropy."""
         import torch
 
-        del ctx
         if not self.gamma:
             return Slots()
-        first: list[Tensor] = []
+        # held by checkpoints, for a resumed trial never sees the first batch
+        mean = torch.zeros((), device=ctx.device)
+        seen = False
 
         def loss(logits: Tensor, target: Tensor) -> Tensor:
+            nonlocal seen
             log_p = torch.log_softmax(logits, 1)
             weighed = (1 - log_p.exp()) ** self.gamma * log_p
-            if not first:
-                first.append((1 - log_p.detach().exp()) ** self.gamma)
+            if ctx.step == 0 and not seen:
+                mean.copy_(((1 - log_p.detach().exp()) ** self.gamma).mean())
+                seen = True
             if target.ndim == 1:
                 return -weighed.gather(1, target[:, None]).mean()
             return -(weighed * target).sum(1).mean()
 
-        def observe() -> float:
-            return float(first[0].mean()) if first else 0.0
-
-        return Slots(loss=loss, observe=observe)
+        return Slots(loss=loss, state={"mean": [mean]}, observe=lambda: float(mean))

@@ -21,7 +21,8 @@ class Freeze(Trick):
     Yosinski et al., "How transferable are features in deep neural networks?", 2014: the first layers of a trained
     network are general. Either so many blocks, from the stem on and as the backbone names them, or a share of the
     layers that hold parameters, counted from the input. Frozen parameters get no gradient, no step and no weight
-    decay; batch norm in them tracks on, as its statistics are no parameters.
+    decay. Batch norm in them goes on as in training, as its statistics are no parameters: it normalises by the batch's
+    own and moves the running ones, so that what a frozen block gives is not quite fixed.
 
     When not to use it: on a network that starts from nothing: its first layers would stay noise.
 

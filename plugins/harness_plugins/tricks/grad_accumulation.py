@@ -23,7 +23,7 @@ class GradAccumulation(Trick):
 
     The gradients are averaged over samples, so the update is that of the whole batch to rounding, and
     activations take up about 1 / `micro_batches` of their memory. The batch size of the suite stays what it
-    is.
+    is. Four parts are an example, from no paper: take as few as fit.
 
     When not to use it: where memory suffices, since it is slower; and with batch norm as a way to an equal
     result, since statistics are taken over each part alone (ghost batch norm, Hoffer et al. 2017).
@@ -32,6 +32,8 @@ class GradAccumulation(Trick):
         micro_batches: Number of parts.
     """
 
+    # what is computed over a whole batch (a contrastive loss) conflicts with it
+    provides: ClassVar[frozenset[str]] = frozenset({"micro-batches"})
     identity: ClassVar[Mapping[str, object] | None] = {"micro_batches": 1}
     observable: ClassVar[str] = "parts that a batch was split into"
 

@@ -31,7 +31,7 @@ class GradCheckpointing(Trick):
     """
 
     stage: ClassVar[Stage] = Stage.OBJECTIVE
-    observable: ClassVar[str] = "segments computed again, number"
+    observable: ClassVar[str] = "segments that are computed again, number"
 
     def model(self, model: Module, ctx: Context) -> Module:
         """Return the model with a checkpoint around each segment; parameters and names stay."""
@@ -47,7 +47,7 @@ class GradCheckpointing(Trick):
         """Return the observable alone."""
 
         def observe() -> float:
-            return float(sum(getattr(module, COUNTER, 0) for module in ctx.model.modules()))
+            return float(sum(getattr(module, COUNTER, 0) > 0 for module in ctx.model.modules()))
 
         return Slots(observe=observe)
 

@@ -1,6 +1,6 @@
 """A context with fixed tables of draws, so that a test knows every number that an augmentation got."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -19,6 +19,8 @@ class FixedContext:
 
     num_classes = NUM_CLASSES
     device = torch.device("cpu")
+    # Levels of 0 .. 255 for normalised values of -2 .. 2, whatever the number of channels.
+    image_mean, image_std = torch.tensor([0.5]), torch.tensor([0.25])
 
     def __init__(self, table: Tensor) -> None:
         self.table = table
@@ -28,6 +30,15 @@ class FixedContext:
         self.asked.append((name, n))
         assert n == self.table.shape[1], f"asked for {n} draws, the test has {self.table.shape[1]}"
         return lambda ids: self.table[ids]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Hundreds of small operations: threads that wait for one another took most of the time beside other tests."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -7,16 +7,23 @@ import torch
 
 from harness.contract import Batch, Stage
 from harness_plugins.augmentations.affine import Affine
+from harness_plugins.augmentations.aug_mix import AugMix
+from harness_plugins.augmentations.auto_augment import AutoAugment
+from harness_plugins.augmentations.color_jitter import ColorJitter
 from harness_plugins.augmentations.cutmix import CutMix
 from harness_plugins.augmentations.cutout import Cutout
+from harness_plugins.augmentations.gaussian_blur import GaussianBlur
+from harness_plugins.augmentations.grayscale import Grayscale
 from harness_plugins.augmentations.horizontal_flip import HorizontalFlip
 from harness_plugins.augmentations.mixup import Mixup
 from harness_plugins.augmentations.padded_crop import PaddedCrop
+from harness_plugins.augmentations.rand_augment import RandAugment
 from harness_plugins.augmentations.random_erasing import RandomErasing
 from harness_plugins.augmentations.resized_crop import ResizedCrop
 from harness_plugins.augmentations.ricap import Ricap
 from harness_plugins.augmentations.rotation import Rotation
 from harness_plugins.augmentations.translate import Translate
+from harness_plugins.augmentations.trivial_augment import TrivialAugment
 from harness_plugins.augmentations.vertical_flip import VerticalFlip
 
 GEOMETRIC = [
@@ -31,8 +38,18 @@ GEOMETRIC = [
     (Cutout(size=3), 2),
     (RandomErasing(), 23),
 ]
+PHOTOMETRIC = [
+    (ColorJitter(), 5),
+    (Grayscale(0.5), 1),
+    (GaussianBlur(), 2),
+    (AutoAugment(), 6),
+    (RandAugment(), 5),
+    (TrivialAugment(0.8), 4),
+    (AugMix(), 34),
+]
+OF_ONE_SAMPLE = GEOMETRIC + PHOTOMETRIC
 MIXING = [(Mixup(), 2), (CutMix(), 4), (Ricap(), 13)]
-ALL = GEOMETRIC + MIXING
+ALL = OF_ONE_SAMPLE + MIXING
 
 identified = pytest.mark.parametrize(
     ("augmentation", "draws"),
@@ -78,7 +95,7 @@ def test_draws_are_asked_for_when_it_is_bound_and_never_in_a_step(augmentation, 
     assert torch.equal(torch.get_rng_state(), state)
 
 
-@pytest.mark.parametrize(("augmentation", "draws"), GEOMETRIC)
+@pytest.mark.parametrize(("augmentation", "draws"), OF_ONE_SAMPLE)
 def test_equal_images_get_different_results_because_each_has_its_own_draw(
     augmentation, draws, batch, context, table
 ):
@@ -87,7 +104,7 @@ def test_equal_images_get_different_results_because_each_has_its_own_draw(
     assert len({tuple(one.flatten().tolist()) for one in result}) > 1
 
 
-@pytest.mark.parametrize(("augmentation", "draws"), GEOMETRIC)
+@pytest.mark.parametrize(("augmentation", "draws"), OF_ONE_SAMPLE)
 def test_a_sample_gets_the_same_result_in_whatever_batch_it_is(augmentation, draws, batch, context, table):
     step = augmentation.bind(context(table(draws)))
     whole = step(batch).image
@@ -95,7 +112,7 @@ def test_a_sample_gets_the_same_result_in_whatever_batch_it_is(augmentation, dra
     assert torch.equal(step(part).image, whole[[9, 2]])
 
 
-@pytest.mark.parametrize(("augmentation", "draws"), GEOMETRIC)
+@pytest.mark.parametrize(("augmentation", "draws"), OF_ONE_SAMPLE)
 @pytest.mark.parametrize("dense", [False, True])
 def test_targets_are_left_alone_unless_it_mixes(augmentation, draws, dense, batch, context, table):
     batch = batch.with_target(batch.dense_target(5)) if dense else batch
@@ -113,7 +130,7 @@ def test_dense_targets_of_any_kind_give_the_same_as_class_indices(augmentation, 
 
 
 def test_stages_stand_in_the_order_where_then_what_then_mixed():
-    assert [each.stage for each, _ in ALL] == [Stage.GEOMETRY] * 8 + [Stage.CONTENT] * 2 + [Stage.MIX] * 3
+    assert [each.stage for each, _ in ALL] == [Stage.GEOMETRY] * 8 + [Stage.CONTENT] * 9 + [Stage.MIX] * 3
 
 
 @pytest.mark.parametrize(("augmentation", "draws"), ALL)
