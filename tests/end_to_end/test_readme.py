@@ -47,7 +47,7 @@ def test_the_commands_of_the_readme_exist(place):
     named = set(re.findall(r"`harness ([a-z]+)", README)) | set(
         re.findall(r"^\$ harness ([a-z]+)", README, re.M)
     )
-    assert named == {"run", "try", "plan", "check", "list", "show", "leaderboard", "schema", "gate"}
+    assert named == {"run", "try", "plan", "check", "list", "show", "leaderboard", "schema", "gate", "preview"}
     help_text = place.run("--help").stdout
     assert all(re.search(rf"^  {name} ", help_text, re.M) for name in named)
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))

@@ -64,36 +64,42 @@ def changed_where(drawn: Tensor, change: Change, image: Tensor, draw: Tensor) ->
 def operation_layer(device: torch.device, interpolation: Interpolation, fill: float) -> Layer:
     """Return the function (levels (B, C, H, W), operation int64 (B,), magnitude (B,)) -> levels.
 
+    It may write into the levels that it is given.
+
     Args:
         device: Where it will run.
         interpolation: How geometric operations read between pixels.
         fill: The level that moves in from outside.
     """
+    import torch
 
     def move(image: Tensor, magnitude: Tensor, operation: Tensor) -> Tensor:
         inverse = inverse_matrices(operation - 1, magnitude, *image.shape[-2:])
         return warp(image, inverse, interpolation, fill)
 
+    # Used again in every step: pages of memory that is new each time cost more than the copy into it.
+    workspace = torch.empty(0)
+
     def change_groups(image: Tensor, operation: Tensor, magnitude: Tensor) -> Tensor:
         # Sorted, a group is a slice: two copies of the batch, whatever the number of groups.
         operation, order = operation.sort(stable=True)
-        magnitude, image = magnitude[order], image.index_select(0, order)
+        magnitude = magnitude[order]
+        ordered = torch.index_select(image, 0, order, out=workspace.resize_(image.shape))
         counts: list[int] = operation.bincount(minlength=len(OPERATIONS)).tolist()
         first = counts[0]
         moved = first + sum(counts[1:FIRST_PHOTOMETRIC])
         if moved > first:
-            image[first:moved] = move(image[first:moved], magnitude[first:moved], operation[first:moved])
+            part = slice(first, moved)
+            ordered[part] = move(ordered[part], magnitude[part], operation[part])
         first = moved
         for count, change in zip(counts[FIRST_PHOTOMETRIC:], PHOTOMETRIC.values(), strict=True):
             if count:
                 part = slice(first, first + count)
-                image[part] = change(image[part], magnitude[part])
+                ordered[part] = change(ordered[part], magnitude[part])
             first += count
-        return image.index_select(0, order.argsort())
+        return torch.index_select(ordered, 0, order.argsort(), out=image)
 
     def change_all(image: Tensor, operation: Tensor, magnitude: Tensor) -> Tensor:
-        import torch
-
         moved = (operation >= 1) & (operation < FIRST_PHOTOMETRIC)
         result = torch.where(moved[:, None, None, None], move(image, magnitude, operation), image)
         for number, change in enumerate(PHOTOMETRIC.values(), FIRST_PHOTOMETRIC):

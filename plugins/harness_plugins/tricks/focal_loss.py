@@ -44,16 +44,21 @@ class FocalLoss(Trick):
         # held by checkpoints, for a resumed trial never sees the first batch
         mean = torch.zeros((), device=ctx.device)
         seen = False
+        least = torch.finfo(torch.float32).tiny
+
+        def over_targets(by_class: Tensor, target: Tensor) -> Tensor:
+            if target.ndim == 1:
+                return by_class.gather(1, target[:, None]).mean()
+            return (by_class * target).sum(1).mean()
 
         def loss(logits: Tensor, target: Tensor) -> Tensor:
             nonlocal seen
             log_p = torch.log_softmax(logits, 1)
-            weighed = (1 - log_p.exp()) ** self.gamma * log_p
+            # kept off nought, where a power below 1 is infinitely steep: a sure sample's gradient would be NaN
+            factor = (1 - log_p.exp()).clamp_min(least) ** self.gamma
             if ctx.step == 0 and not seen:
-                mean.copy_(((1 - log_p.detach().exp()) ** self.gamma).mean())
+                mean.copy_(over_targets(factor.detach(), target))
                 seen = True
-            if target.ndim == 1:
-                return -weighed.gather(1, target[:, None]).mean()
-            return -(weighed * target).sum(1).mean()
+            return -over_targets(factor * log_p, target)
 
         return Slots(loss=loss, state={"mean": [mean]}, observe=lambda: float(mean))

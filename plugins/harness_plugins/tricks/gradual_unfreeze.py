@@ -24,7 +24,8 @@ class GradualUnfreeze(Trick):
     At first the head alone is trained. At each of `shares` of the budget the next layer below joins in, and at the
     last of them all that are left: as in the authors' fastai examples, the head, two layers, three, all, in four equal
     parts, which is the default. Layers are those of `layer-wise-lr`. A frozen parameter gets no gradient, no
-    step and no weight decay; its optimizer's state begins when it joins in.
+    step and no weight decay; its optimizer's state begins when it joins in. An optimizer that counts steps for a group
+    as a whole (timm's Lamb) corrects its first moments as if it had been there all the time.
 
     Batch norm in frozen layers goes on as in training: it normalises by the batch's own statistics and moves its
     running ones, since those are no parameters. So the function of a frozen layer is not quite fixed, and on other
