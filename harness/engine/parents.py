@@ -25,7 +25,7 @@ from harness.errors import HarnessError
 from harness.record.files import make_folder, write_over
 from harness.registry.digests import digest_bytes, digest_file
 from harness.suite.normalization import statistics_of
-from harness.suite.parents import wanted_roles
+from harness.suite.parents import made_by, wanted_roles
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -153,13 +153,11 @@ def read_weights(role: str, parent: Mapping[str, Any]) -> Stored:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        made = orjson.loads(metadata.get(KEY, "null"))
-    except (SafetensorError, orjson.JSONDecodeError, OSError) as error:
+    except (SafetensorError, OSError) as error:
         raise HarnessError(f"{path}: the {role}'s weights cannot be read: {error}") from error
     if parent.get("digest") not in (None, digest_file(path)):
         raise HarnessError(f"{path}: changed since {whose} gave it; remove it and run again")
-    whole = isinstance(made, dict) and {"backbone", "shapes", "classes"} <= made.keys()
-    return Stored(tensors, made if whole else None)
+    return Stored(tensors, made_by(metadata))
 
 
 def load_start(job: Job, registry: Registry, backbone: Backbone, model: Module) -> None:

@@ -52,12 +52,37 @@ def read_weights_file(path: Path) -> WeightsFile:
         raise ValueError(
             f"{quote(str(path), 300)} is no safetensors file ({error}); nothing else is read, for a pickle may run code"
         ) from error
+    return WeightsFile(path, digest_file(path), made_by(metadata))
+
+
+def made_by(metadata: Mapping[str, str]) -> dict[str, Any] | None:
+    """Return what the harness wrote into a weights file; None where it is not there, or not as it writes it.
+
+    A file may come from anywhere, so each part is looked at before anything leans on it.
+    """
     try:
         made = orjson.loads(metadata.get("harness", "null"))
     except orjson.JSONDecodeError:
-        made = None
-    whole = isinstance(made, dict) and {"backbone", "shapes", "classes"} <= made.keys()
-    return WeightsFile(path, digest_file(path), made if whole else None)
+        return None
+    if not isinstance(made, dict):
+        return None
+    backbone, classes, shapes = made.get("backbone"), made.get("classes"), made.get("shapes")
+    statistics = made.get("normalization", {"mean": [], "std": []})
+    whole = (
+        isinstance(backbone, dict)
+        and isinstance(backbone.get("name"), str)
+        and _are(classes, str)
+        and isinstance(shapes, dict)
+        and bool(shapes)
+        and all(_are(shape, int) for shape in shapes.values())
+        and isinstance(statistics, dict)
+        and all(_are(statistics.get(key), int | float) for key in ("mean", "std"))
+    )
+    return made if whole else None
+
+
+def _are(values: object, kind: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, kind) for value in values)
 
 
 def parent_of(table: object, path: str) -> tuple[dict[str, Any], list[Problem]]:
@@ -224,12 +249,18 @@ def check_file(role: str, file: WeightsFile, registry: Registry) -> None:
             f"{quote(str(file.path), 300)} does not say what network it belongs to: it was not written by the harness; "
             f"as {role} it takes the weights of a trial (results/SUITE/weights)"
         )
+    backbone = file.made["backbone"]
     try:
-        registry.find("backbone", str(file.made["backbone"].get("name")))
+        registry.find("backbone", backbone["name"])
     except PluginError as error:
         raise ValueError(
             f"{quote(str(file.path), 300)} belongs to a backbone that is not here: {error}"
         ) from error
+    _, bad = registry.validate("backbone", {"name": backbone["name"], **backbone.get("params", {})}, "backbone")
+    if bad:
+        raise ValueError(
+            f"{quote(str(file.path), 300)} belongs to a backbone that cannot be built: {bad[0].path} {bad[0].message}"
+        )
 
 
 def identity_of(role: str, file: WeightsFile, registry: Registry) -> str:

@@ -276,6 +276,39 @@ def test_a_teacher_file_of_other_classes_or_an_absent_backbone_is_refused(
     assert "a backbone that is not here" in problems_of(arms)["arms.a.teacher.file"].message
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("backbone", "simple-cnn"),
+        ("backbone", {"name": 3}),
+        ("classes", 10),
+        ("classes", [1, 2]),
+        ("shapes", {}),
+        ("shapes", {"image": "abc"}),
+        ("normalization", [1]),
+        ("normalization", {"mean": [0.5]}),
+        (None, []),
+    ],
+)
+def test_what_a_file_says_of_itself_in_other_words_is_not_believed(
+    problems_of: Problems, suite_file: SuiteFile, tmp_path: Path, key: str | None, value: Any
+) -> None:
+    made = json.loads(harness_metadata()["harness"])
+    told = value if key is None else {**made, key: value}
+    write_weights(tmp_path / "w.safetensors", {"harness": json.dumps(told)})
+    problems = problems_of(f'[arms.a]\nteacher = {{ file = "w.safetensors" }}\n{KD}')
+    assert "was not written by the harness" in problems["arms.a.teacher.file"].message
+    plan_of(load(suite_file('[arms.a]\ninit = { file = "w.safetensors" }\n')))
+
+
+def test_a_teacher_file_whose_backbone_cannot_be_built_is_refused(problems_of: Problems, tmp_path: Path) -> None:
+    made = json.loads(harness_metadata()["harness"])
+    made["backbone"]["params"]["width"] = "x"
+    write_weights(tmp_path / "w.safetensors", {"harness": json.dumps(made)})
+    problem = problems_of(f'[arms.a]\nteacher = {{ file = "w.safetensors" }}\n{KD}')["arms.a.teacher.file"]
+    assert "belongs to a backbone that cannot be built: backbone.width must be" in problem.message
+
+
 def test_a_pickle_is_not_opened(problems_of: Problems, tmp_path: Path) -> None:
     (tmp_path / "w.safetensors").write_bytes(b"\x80\x04cos\nsystem\n(S'touch pwned'\ntR.")
     problems = problems_of('[arms.a]\ninit = { file = "w.safetensors" }\n')

@@ -87,11 +87,11 @@ class CachedImages(Images):
         self._begin()
 
     def _begin(self) -> None:
-        self._process = os.getpid()
         # Made anew after a fork: a thread of the parent may have held the lock.
         self._lock = Lock()
         self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
         self.hits = self.misses = 0
+        self._process = os.getpid()  # last: another thread goes on when it sees it
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

@@ -61,7 +61,7 @@ class Cifar100(Dataset):
             raise FileNotFoundError("cifar100: no data root is set; give --data or HARNESS_DATA")
         place = find_layout(root)
         if place is None and self.download:
-            download("CIFAR100", root / "cifar100")
+            download("CIFAR100", root / "cifar100", FOLDER)
             place = find_layout(root)
         if place is None:
             looked = ", ".join(str(folder) for folder, _ in layouts(root))
@@ -102,7 +102,8 @@ def find_layout(root: Path) -> tuple[Path, Callable[[Path, str], Found]] | None:
 
 def read_pickles(folder: Path, labels: str) -> Found:
     """Read the official Python archive; `labels` is "fine" or "coarse"."""
-    classes = tuple(_text(name, folder) for name in load(folder / "meta", f"{labels}_label_names"))
+    (names,) = load(folder / "meta", f"{labels}_label_names")
+    classes = tuple(_text(name, folder) for name in names)
     train, test = (_read_split(folder / name, f"{labels}_labels") for name in ("train", "test"))
     return train, test, classes
 
@@ -110,7 +111,8 @@ def read_pickles(folder: Path, labels: str) -> Found:
 def _read_split(path: Path, key: str) -> Split:
     import numpy as np
 
-    data, labels = load(path, "data"), np.asarray(load(path, key))
+    data, values = load(path, "data", key)
+    labels = np.asarray(values)
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape != (len(labels), VALUES):
         raise ValueError(f"{path}: expected uint8 ({len(labels)}, {VALUES}) under the key data")
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
@@ -124,8 +126,8 @@ def _text(name: Any, folder: Path) -> str:
     return name.decode("ascii", "replace")
 
 
-def load(path: Path, key: str) -> Any:
-    """Return what stands under a key of a pickled mapping.
+def load(path: Path, *keys: str) -> list[Any]:
+    """Return what stands under some keys of a pickled mapping.
 
     Raises:
         FileNotFoundError: Where the file is not there.
@@ -133,7 +135,8 @@ def load(path: Path, key: str) -> Any:
     """
     try:
         with path.open("rb") as file:
-            return OfficialUnpickler(file, encoding="bytes").load()[key.encode()]
+            content = OfficialUnpickler(file, encoding="bytes").load()
+        return [content[key.encode()] for key in keys]
     except FileNotFoundError:
         raise
     except Exception as error:  # a damaged pickle makes the unpickler raise nearly anything

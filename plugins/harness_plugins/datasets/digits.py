@@ -26,7 +26,7 @@ class Digits(Dataset):
     """
 
     licence = "CC BY 4.0 (UCI Machine Learning Repository)"
-    changes_label = frozenset({"horizontal-flip", "vertical-flip"})
+    changes_label = frozenset({"horizontal-flip", "alternating-flip", "vertical-flip"})
 
     def prepare(self, root: Path | None) -> Prepared:
         """Return both splits; the data root is not needed."""

@@ -45,7 +45,7 @@ def prepare_idx(
     places = [base / torchvision_name / "raw", root / torchvision_name / "raw", base]
     folder = next((place for place in places if _holds_set(place)), None)
     if folder is None and download:
-        download_set(torchvision_name, base)
+        download_set(torchvision_name, base, torchvision_name)
         folder = next((place for place in places if _holds_set(place)), None)
     if folder is None:
         raise FileNotFoundError(

@@ -12,7 +12,7 @@ from annotated_types import Ge, MinLen
 from harness.contract import Dataset, Prepared, Split
 from harness_plugins.datasets.encoded_images import EncodedImages
 from harness_plugins.datasets.image_files import ImageFiles
-from harness_plugins.datasets.image_folder import Size, list_files
+from harness_plugins.datasets.image_folder import Size, list_files, resized_part
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,8 +109,5 @@ def resize_and_crop(image: np.ndarray, size: Size, shorter: int) -> np.ndarray:
     else:
         resized = int(shorter * height / width), shorter
     picture = Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
-    if resized != (height, width):
-        picture = picture.resize((resized[1], resized[0]), Image.Resampling.BILINEAR)
     top, left = (round((whole - part) / 2) for whole, part in zip(resized, size, strict=True))
-    cut = np.asarray(picture)[top : top + size[0], left : left + size[1]]
-    return np.ascontiguousarray(cut.transpose(2, 0, 1))
+    return resized_part(picture, resized, (top, left), size)

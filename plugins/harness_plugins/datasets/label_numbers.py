@@ -30,12 +30,16 @@ def number_labels(
         place: From split and row to what an error names.
 
     Raises:
-        ValueError: Where names and numbers are mixed, or a label is none of the classes, naming its place.
+        ValueError: Where a split is empty, names and numbers are mixed, or a label is none of the classes, naming its
+            place.
     """
     import numpy as np
 
     splits = {"train": train, "test": test}
-    is_name = isinstance(train[0] if train else "", str)
+    for split, labels in splits.items():
+        if not labels:
+            raise ValueError(f"no sample of the {split} split")
+    is_name = isinstance(train[0], str)
     for split, labels in splits.items():
         for row, label in enumerate(labels):
             if isinstance(label, str) != is_name:
@@ -49,7 +53,7 @@ def number_labels(
         )
         allowed: dict[int | str, int] = {name: number for number, name in enumerate(names)}
     else:
-        count = len(classes) if classes is not None else max((int(label) for label in train), default=-1) + 1
+        count = len(classes) if classes is not None else max(int(label) for label in train) + 1
         names = tuple(classes) if classes is not None else tuple(str(number) for number in range(count))
         allowed = {number: number for number in range(count)}
     numbers = {}

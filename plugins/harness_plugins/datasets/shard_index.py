@@ -161,7 +161,10 @@ def _label(descriptor: int, members: dict[str, tarfile.TarInfo], fields: Fields,
     """Return a sample's label: the whole number or the name in its `cls`, or what its `json` has."""
     member = members.get("cls") or members.get("json")
     if member is None:
-        raise ValueError(f"{where}: no label, expected cls or json; it has {', '.join(members)}")
+        raise ValueError(
+            f"{where}: no label, expected cls or json; it has {', '.join(members)}; "
+            "members of one sample follow each other"
+        )
     if member.size > LABEL_BYTES:
         raise ValueError(f"{where}: {member.name} has {member.size:,} bytes, expected a label")
     text = read_at(descriptor, member.offset_data, member.size).decode("utf-8", "replace").strip()

@@ -15,9 +15,9 @@ from harness.contract import Schedule
 class Plateau(Schedule):
     """torch's `ReduceLROnPlateau` on the validation loss, with torch's defaults.
 
-    An epoch is bad where its loss is not below best (1 - threshold), best being the lowest loss that once was. After
-    more than `patience` bad epochs in a row the rate is multiplied by `factor`, down to `minimum`, and bad epochs are
-    not counted for the `cooldown` epochs that follow. The loss is that of the model that is judged, an average of
+    An epoch is bad where its loss is not below best (1 - threshold), best being that of the last epoch that was not.
+    After more than `patience` bad epochs in a row the rate is multiplied by `factor`, down to `minimum`, and bad epochs
+    are not counted for the `cooldown` epochs that follow. The loss is that of the model that is judged, an average of
     weights where a trick keeps one. It is looked at once an epoch, those of the warm-up included.
 
     The rates depend on the run, and so does what an arm is trained with: the record's curves hold them. A

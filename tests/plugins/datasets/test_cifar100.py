@@ -3,6 +3,7 @@
 import os
 import pickle
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -180,6 +181,8 @@ class CIFAR100:
         assert download is True
         with open(os.environ["ASKED"], "a") as file:
             file.write(f"{root} {train}\\n")
+        if os.environ.get("FAILS") == "half":
+            os.makedirs(os.path.join(root, "cifar-100-python"))
         if "FAILS" in os.environ:
             raise RuntimeError("no way there")
         shutil.copytree(os.environ["SOURCE"], os.path.join(root, "cifar-100-python"), dirs_exist_ok=True)
@@ -210,8 +213,30 @@ def test_it_is_downloaded_only_when_the_suite_says_so_and_it_is_not_there(
         Cifar100().prepare(root)
     assert not asked.exists()
     assert len(Cifar100(download=True).prepare(root).train.labels) == 100
-    assert asked.read_text() == f"{root}/cifar100 True\n{root}/cifar100 False\n"
+    partial = f"{root}/cifar100/.cifar-100-python.partial"
+    assert asked.read_text() == f"{partial} True\n{partial} False\n"
     Cifar100(download=True).prepare(root)
+    assert len(asked.read_text().splitlines()) == 2
+
+
+def test_a_download_that_ends_half_way_leaves_nothing_and_of_two_at_once_one_brings_the_set(
+    tmp_path, torchvision_of_another_process, monkeypatch
+):
+    root = tmp_path / "root"
+    monkeypatch.setenv("FAILS", "half")
+    with pytest.raises(OSError, match="no way there"):
+        Cifar100(download=True).prepare(root)
+    assert [path.name for path in (root / "cifar100").iterdir()] == [".cifar-100-python.lock"]
+    # what a killed process leaves
+    (root / "cifar100" / ".cifar-100-python.partial" / "cifar-100-python").mkdir(parents=True)
+    monkeypatch.delenv("FAILS")
+    asked = torchvision_of_another_process
+    asked.unlink()
+    with ThreadPoolExecutor(2) as pool:
+        made = list(
+            pool.map(lambda labels: Cifar100(labels, download=True).prepare(root), ("fine", "coarse"))
+        )
+    assert [len(each.train.labels) for each in made] == [100, 100]
     assert len(asked.read_text().splitlines()) == 2
 
 

@@ -36,4 +36,7 @@ def test_thirty_percent_of_each_class_are_tested_on(prepared):
 def test_the_split_is_the_same_every_time(prepared):
     again = Digits().prepare(None)
     assert np.array_equal(again.test.inputs["image"], prepared.test.inputs["image"])
-    assert "horizontal-flip" in Digits.changes_label
+
+
+def test_mirrored_digits_are_named_as_changed_whichever_augmentation_mirrors_them():
+    assert {"horizontal-flip", "alternating-flip", "vertical-flip"} <= Digits.changes_label

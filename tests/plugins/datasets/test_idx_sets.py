@@ -119,14 +119,14 @@ def test_a_file_that_is_absent_is_named(tmp_path):
 def test_download_asks_for_the_set_by_torchvisions_name(tmp_path, monkeypatch):
     asked = []
 
-    def stand_in(name, folder):
-        asked.append((name, folder))
+    def stand_in(name, folder, made):
+        asked.append((name, folder, made))
         write(folder / name / "raw")
 
     monkeypatch.setattr(idx_files, "download_set", stand_in)
     FashionMnist(download=True).prepare(tmp_path)
     FashionMnist(download=True).prepare(tmp_path)
-    assert asked == [("FashionMNIST", tmp_path / "fashion-mnist")]
+    assert asked == [("FashionMNIST", tmp_path / "fashion-mnist", "FashionMNIST")]
 
 
 def test_a_mirrored_digit_is_another_and_a_mirrored_shoe_is_not():

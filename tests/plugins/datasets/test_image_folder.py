@@ -4,7 +4,8 @@ from PIL import Image
 
 from harness.contract import DamagedImage
 from harness.suite.damaged import leave_out_damaged
-from harness_plugins.datasets.image_folder import ImageFolder
+from harness_plugins.datasets import image_folder
+from harness_plugins.datasets.image_folder import ImageFolder, cover
 
 
 @pytest.fixture
@@ -96,6 +97,18 @@ def test_an_image_is_resized_until_it_covers_the_size_and_its_middle_is_kept(roo
     plain = ImageFolder(folder="set").prepare(root)
     train = [np.asarray(each.train.inputs["image"]) for each in (same, plain)]
     assert np.array_equal(*train)
+
+
+@pytest.mark.parametrize("extent", [(7, 90), (90, 7), (40, 41)])
+def test_of_an_image_that_would_become_huge_only_the_middle_is_made(extent, monkeypatch):
+    """A line of 20,000 pixels in a small file would take gigabytes; by both ways the pixels are the same."""
+    image = np.random.default_rng(3).integers(0, 256, (3, *extent), dtype=np.uint8)
+    whole = cover(image, (32, 24)).astype(int)
+    monkeypatch.setattr(image_folder, "PIXELS_AT_ONCE", 0)
+    assert np.abs(cover(image, (32, 24)) - whole).max() <= 1
+    line = np.tile(np.arange(20_000, dtype=np.uint8), (3, 1, 1))
+    assert cover(line, (224, 224)).shape == (3, 224, 224)
+    assert set(np.unique(cover(line, (224, 224)))) <= {*range(9999 % 256 - 2, 9999 % 256 + 4)}
 
 
 def test_an_image_of_another_size_is_named(root, pixels, encoded):

@@ -145,6 +145,13 @@ def test_a_sample_that_is_not_as_it_should_be_is_named(root, content, message):
         Shards(folder="set").prepare(root)
 
 
+def test_a_split_without_a_sample_is_named(root):
+    with tarfile.open(root / "empty.tar", "w"):
+        pass
+    with pytest.raises(ValueError, match="no sample of the train split"):
+        Shards(train="empty.tar", test="set/test*.tar").prepare(root)
+
+
 def test_a_test_label_beyond_the_training_splits_is_named(root):
     (root / "set" / "test-000.tar").write_bytes(tar_bytes([PNG, ("9.cls", b"2")]))
     with pytest.raises(

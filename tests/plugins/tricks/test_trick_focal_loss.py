@@ -42,3 +42,25 @@ def test_the_observable_is_the_mean_factor_and_gamma_nought_is_nothing(kit: Any)
     slots.loss(torch.zeros(4, 5), torch.zeros(4, dtype=torch.int64))
     assert slots.observe() == pytest.approx(0.8)  # every class has a fifth
     assert FocalLoss(0.0).bind(kit.context(kit.model())).loss is None
+
+
+def test_the_observable_is_of_the_targets_classes_alone(kit: Any) -> None:
+    # p of the classes is (1/4, 3/4): the target's factor is 1 - 3/4, and a dense target weighs both.
+    logits = torch.tensor([[0.0, math.log(3.0)]])
+    for target, expected in ((torch.tensor([1]), 1 / 4), (torch.tensor([[0.1, 0.9]]), 0.1 * 3 / 4 + 0.9 / 4)):
+        slots = FocalLoss(1.0).bind(kit.context(kit.model()))
+        slots.loss(logits, target)
+        assert slots.observe() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("gamma", [0.01, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("target", [torch.tensor([0]), torch.tensor([1]), torch.tensor([[0.9, 0.1, 0.0]])])
+def test_a_sample_that_is_surely_known_has_a_gradient(kit: Any, gamma: float, target: torch.Tensor) -> None:
+    """1 - p is 0 in single precision, and the slope of its root is infinite there."""
+    logits = torch.tensor([[40.0, 0.0, 0.0]], requires_grad=True)
+    loss = FocalLoss(gamma).bind(kit.context(kit.model())).loss(logits, target)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert gradient.isfinite().all()
+    if target.ndim == 1 and target[0] == 1:
+        # -log p_t = 40 and p_t = e^-40: the plain cross-entropy's gradient, to rounding
+        assert torch.allclose(gradient, torch.tensor([[1.0, -1.0, 0.0]]), atol=1e-5)

@@ -137,6 +137,12 @@ class OneSize:
         yield Batch({"image": torch.zeros(self.image_shape)}, torch.zeros(2).long(), torch.arange(2))
 
 
+def test_from_the_whole_side_on_nothing_is_done_whatever_the_multiple(make: Any) -> None:
+    """16 is no multiple of 5: rounding it to 15 would shrink what the identity leaves alone."""
+    run = open_run(make(tricks=resizing(start=1.0, multiple=5)), Owners())
+    assert (run.sizes, run.batch_labels) == ({}, [])
+
+
 def test_images_that_are_not_square_are_refused() -> None:
     with pytest.raises(ValueError, match="images are 8x12; it takes square ones"):
         ProgressiveResizing().bind(OneSize())  # type: ignore[arg-type]
