@@ -158,19 +158,21 @@ def measured(board: Mapping[str, Any]) -> list[str]:
 def with_parents(row: Mapping[str, Any], column: str) -> str:
     """Return a cost relative to the baseline's, and beside it what the arm's parents cost: `1.37× + 12.5×`."""
     own, cost = times(row[f"{column}_ratio"]), row.get("parents_cost")
-    return own if cost is None else f"{own} + {times(cost[f'{column}_ratio'])}"
+    theirs = ABSENT if cost is None else times(cost[f"{column}_ratio"])
+    return own if cost is None or own == theirs == ABSENT else f"{own} + {theirs}"
 
 
 def parents(row: Mapping[str, Any]) -> str:
     """Return what an arm needs of others, in words; empty where it needs nothing."""
     if not row.get("parents"):
         return ""
-    told = [
-        f"{role}: {_whose(parent)} ({count(parent['training_flops'])} FLOPs, {duration(parent['train_seconds'])} of "
-        "training)"
-        for role, parent in row["parents"].items()
-    ]
-    return ", ".join(told)
+    return ", ".join(f"{role}: {_whose(parent)} ({_cost(parent)})" for role, parent in row["parents"].items())
+
+
+def _cost(parent: Mapping[str, Any]) -> str:
+    if parent["training_flops"] is None and parent["train_seconds"] is None:
+        return "at an unknown cost"
+    return f"{count(parent['training_flops'])} FLOPs, {duration(parent['train_seconds'])} of training"
 
 
 def _whose(parent: Mapping[str, Any]) -> str:
@@ -209,6 +211,9 @@ def summary(board: Mapping[str, Any]) -> str:
     return f"{len(board['rows'])} arms × {settings['replicates']} replicates on {data or 'unknown data'}"
 
 
+_COSTS = " FLOPs: an arm's own + those of all arms that it needs, in multiples of the baseline's."
+
+
 def method(board: Mapping[str, Any]) -> str:
     """Return how the verdicts came about, in one line."""
     settings = board["settings"]
@@ -216,6 +221,7 @@ def method(board: Mapping[str, Any]) -> str:
         f"Verdicts: exact sign-flip on paired replicates, Holm over {settings['family']} arms at "
         f"α = {settings['alpha']:g}, margin {settings['margin_points']:.2g} points. ± and brackets: "
         f"{100 * (1 - settings['alpha']):g} % Student t; those of Δ hold for all arms at once."
+        f"{_COSTS if any(row.get('parents') for row in board['rows']) else ''}"
     )
 
 

@@ -16,7 +16,10 @@ Data = Annotated[
     Path | None,
     typer.Option("--data", metavar="DIR", envvar="HARNESS_DATA", show_envvar=False, help=_DATA_HELP),
 ]
-Arms = Annotated[str | None, typer.Option("--arms", metavar="A,B", help="Only these arms, and the baseline.")]
+Arms = Annotated[
+    str | None,
+    typer.Option("--arms", metavar="A,B", help="Only these arms, what they need, and the baseline."),
+]
 Replicates = Annotated[
     int | None, typer.Option("--replicates", metavar="N", min=1, help="So many, in place of the suite's.")
 ]

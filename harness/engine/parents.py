@@ -25,7 +25,8 @@ from harness.errors import HarnessError
 from harness.record.files import make_folder, write_over
 from harness.registry.digests import digest_bytes, digest_file
 from harness.suite.normalization import statistics_of
-from harness.suite.parents import made_by, wanted_roles
+from harness.suite.parents import wanted_roles
+from harness.suite.weights import made_by
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -142,6 +142,7 @@ class _Launch:
         """Run trials."""
         if not trials:
             return
+        self._parents.prepare(trials)
         self._notify("harness_suite_started", suite=self._json, trials=trials)
         self._progress.begin("trials", len(trials))
         for layer in self._parents.layers(trials):

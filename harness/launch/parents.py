@@ -33,8 +33,17 @@ class Parents:
         self._trials = {(trial.arm, trial.replicate): trial for trial in plan.trials}
         self._needed = {name for recipe in self._recipes.values() for name in parent_arms(recipe).values()}
         self._known: dict[str, tuple[tuple[int, int], Json | None]] = {}
-        if self._needed:
-            files.remove_leftovers(store.weights_path("any").parent)
+
+    def prepare(self, trials: Iterable[Trial]) -> None:
+        """Make the folder of the weights before trials run that are to write some, and clear it of half a file.
+
+        Raises:
+            StoreError: Where the disk refuses, or a file stands there.
+        """
+        folder = self._store.weights_path("any").parent
+        if any(trial.arm in self._needed for trial in trials):
+            files.make_folder(folder)
+            files.remove_leftovers(folder)
 
     def of(self, trial: Trial) -> dict[str, Trial]:
         """Return, by role, the trials whose models a trial needs: those of its own replicate."""

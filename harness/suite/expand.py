@@ -13,9 +13,10 @@ from harness.registry.digests import digest_json, text_digest
 from harness.registry.messages import join, listed, quote
 from harness.suite.load import Suite, SuiteArm
 from harness.suite.normalization import normalization_misfit
-from harness.suite.parents import identity_of, layers_of, misfit, parent_arms, shapes_of, with_parents
+from harness.suite.parents import layers_of, misfit, parent_arms, shapes_of, with_parents
 from harness.suite.plan import PROTOCOL, Arm, Plan, Trial, needed_replicates
 from harness.suite.settings import KIND_OF
+from harness.suite.weights import identity_of
 
 SMALLEST_MARGIN_POINTS = 0.1
 

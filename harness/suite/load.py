@@ -14,7 +14,7 @@ from harness.registry.parameters import validate_table
 from harness.registry.registry import Unresolved
 from harness.suite.lines import locate, nearest_place
 from harness.suite.merge import Layer, merge, read_layer, wrap
-from harness.suite.parents import WeightsFile, find_parents
+from harness.suite.parents import find_parents
 from harness.suite.plugin_files import broken_plugin_files, find_plugin_files
 from harness.suite.read import read_toml
 from harness.suite.recipe import resolve
@@ -29,6 +29,7 @@ from harness.suite.settings import (
     identifier_problem,
 )
 from harness.suite.target import target_problems
+from harness.suite.weights import WeightsFile
 from harness.suite.varies import differences, unknown_varies, varies_problems
 
 

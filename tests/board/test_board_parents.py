@@ -134,6 +134,24 @@ def test_every_renderer_shows_it(graph: Any) -> None:
     assert '"parents_cost"' in json(board)
 
 
+def test_a_parent_of_unknown_cost_is_not_written_as_dashes(graph: Any) -> None:
+    for record in graph.records:
+        if record["arm"] in ("teacher", "distilled"):
+            record["budget"]["training_flops"] = record["seconds"]["train"] = None
+        for parent in record.get("parents", {}).values():
+            parent["training_flops"] = parent["train_seconds"] = None
+    text = markdown(board_of(graph))
+    assert "teacher: teacher (at an unknown cost)" in text
+    assert "– + –" not in text
+    assert "1.00× + –" in text
+
+
+def test_what_stands_behind_the_plus_is_said_where_there_is_one(graph: Any) -> None:
+    told = "those of all arms that it needs"
+    board = board_of(graph)
+    assert all(told in " ".join(text.split()) for text in (markdown(board), html(board)))
+
+
 def test_a_board_without_parents_has_no_word_of_them(inputs: Any) -> None:
     made = inputs({"plain": 0.0, "better": 2.0})
     board = board_of(made)

@@ -36,11 +36,35 @@ def test_the_plugin_of_the_readme_can_be_tried_in_half_a_minute(place):
 
 
 def test_the_suite_of_the_readme_is_valid_and_can_be_planned(place):
-    (text,) = blocks("toml")
+    text, _ = blocks("toml")
     schema = json.loads(place.run("schema").stdout)
     jsonschema.Draft202012Validator(schema).validate(tomllib.loads(text))
     wrong = tomllib.loads(text.replace("smoothing = 0.1", "smothing = 0.1"))
     assert not jsonschema.Draft202012Validator(schema).is_valid(wrong)
+
+
+def test_the_graph_of_the_readme_is_valid_and_its_plan_says_who_needs_whom(place):
+    _, text = blocks("toml")
+    schema = json.loads(place.run("schema").stdout)
+    jsonschema.Draft202012Validator(schema).validate(tomllib.loads(text))
+    place.write("graph.toml", text)
+    lines = place.run("plan", "graph.toml").stdout.splitlines()
+    assert "  teacher (not compared): 0 of 7 have a record" in lines
+    assert "  distilled (teacher teacher): 0 of 7 have a record" in lines
+    assert "  continued (init distilled): 0 of 7 have a record" in lines
+    assert "verdicts: yes" in lines
+
+
+@pytest.mark.slow
+def test_the_graph_of_the_readme_trains_and_shows_what_its_parents_cost(place):
+    _, text = blocks("toml")
+    place.write("graph.toml", text.replace("epochs = 8", "epochs = 1"))
+    done = place.run("run", "graph.toml", "--replicates", "1", "--jobs", "2")
+    assert "4 trials run" in done.stderr
+    (told,) = re.findall(r"\(`([\d.]+× \+ [\d.]+×)`\)", README)
+    board = (place.folder / "results" / "graph" / "leaderboard.md").read_text()
+    # Costs are in multiples of the baseline's, so that they are the same at any budget.
+    assert told in board
 
 
 def test_the_commands_of_the_readme_exist(place):

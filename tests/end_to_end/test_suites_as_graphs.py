@@ -129,6 +129,10 @@ def test_a_new_child_of_parents_that_are_gone_trains_them_again_bit_for_bit(fini
         + '[arms.again]\ninit = { arm = "teacher" }\nbackbone = { name = "toy-net", width = 32, dropout = 0.0 }\n',
         replicates=2,
     )
+    plan = place.run("plan", "toy.toml").stdout
+    assert "  teacher (not compared): 2 of 2 have a record, 2 trained again: the weights are gone" in plan
+    assert "10 trials, 8 reused, 4 to run" in plan
+    assert not (place.results / "weights").exists()
     done = place.run("run", "toy.toml", "--jobs", "2")
     assert "4 trials run" in done.stderr
     records = place.records()
@@ -144,6 +148,16 @@ def test_choosing_a_child_runs_its_parents_and_no_others(place):
     place.suite(ARMS)
     place.run("run", "toy.toml", "--arms", "distilled")
     assert {arm for arm, _ in place.completed()} == {"plain", "teacher", "distilled"}
+
+
+def test_a_file_where_the_weights_should_be_is_refused_before_anything_trains(place):
+    place.suite(ARMS)
+    place.results.mkdir(parents=True)
+    (place.results / "weights").write_text("mine")
+    done = place.run("run", "toy.toml", code=2)
+    assert "weights: a file stands where a folder should be" in done.stderr
+    assert not list(place.results.glob("trials/*"))
+    assert (place.results / "weights").read_text() == "mine"
 
 
 def test_check_builds_children_on_models_with_random_weights(place):

@@ -281,6 +281,7 @@ def test_a_teacher_file_of_other_classes_or_an_absent_backbone_is_refused(
     [
         ("backbone", "simple-cnn"),
         ("backbone", {"name": 3}),
+        ("backbone", {"name": "simple-cnn", "params": [8]}),
         ("classes", 10),
         ("classes", [1, 2]),
         ("shapes", {}),
@@ -301,7 +302,9 @@ def test_what_a_file_says_of_itself_in_other_words_is_not_believed(
     plan_of(load(suite_file('[arms.a]\ninit = { file = "w.safetensors" }\n')))
 
 
-def test_a_teacher_file_whose_backbone_cannot_be_built_is_refused(problems_of: Problems, tmp_path: Path) -> None:
+def test_a_teacher_file_whose_backbone_cannot_be_built_is_refused(
+    problems_of: Problems, tmp_path: Path
+) -> None:
     made = json.loads(harness_metadata()["harness"])
     made["backbone"]["params"]["width"] = "x"
     write_weights(tmp_path / "w.safetensors", {"harness": json.dumps(made)})

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 COMPARED = 4
 """How many images a process decodes in both ways, before it trusts the quick one."""
 
+LARGEST_PIXELS = 2**26
+"""Larger images go to Pillow, which refuses what would fill the memory; torchvision ends the process."""
+
 
 class QuickDecoder:
     """Decodes as `image_rows.decode` does, to the same bits.
@@ -70,8 +73,13 @@ def is_plain(data: bytes) -> bool:
     """Return whether it is a PNG or JPEG without anything on which decoders differ: depths, colours, turned by EXIF."""
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         # IHDR comes first: bit depth and colour type (0 grey, 2 RGB) stand at a fixed place.
-        return data[24:25] == b"\x08" and data[25:26] in (b"\x00", b"\x02") and not _has_chunk(data)
+        is_usual = data[24:25] == b"\x08" and data[25:26] in (b"\x00", b"\x02")
+        return is_usual and _is_moderate(data[16:20], data[20:24]) and not _has_chunk(data)
     return data.startswith(b"\xff\xd8\xff") and _is_plain_jpeg(data)
+
+
+def _is_moderate(side: bytes, other: bytes) -> bool:
+    return int.from_bytes(side, "big") * int.from_bytes(other, "big") <= LARGEST_PIXELS
 
 
 def _has_chunk(data: bytes) -> bool:
@@ -85,6 +93,7 @@ def _is_plain_jpeg(data: bytes) -> bool:
         if marker in (0xE1, 0xEE):  # EXIF, and Adobe's colour transforms
             return False
         if marker in (0xC0, 0xC1, 0xC2):  # start of frame: bits, height, width, components
-            return data[place + 4] == 8 and data[place + 9] in (1, 3)
+            is_usual = data[place + 4] == 8 and data[place + 9] in (1, 3)
+            return is_usual and _is_moderate(data[place + 5 : place + 7], data[place + 7 : place + 9])
         place += 2 + length
     return False

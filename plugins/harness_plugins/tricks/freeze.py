@@ -46,7 +46,7 @@ class Freeze(Trick):
         """Return what is frozen from step 0 on.
 
         Raises:
-            ValueError: Where there are not more blocks than are to be frozen.
+            ValueError: Where nothing is left to train.
         """
         frozen = self._parameters(ctx)
         if not frozen:
@@ -62,5 +62,10 @@ class Freeze(Trick):
         modules = [module for _, module in named[: self.blocks]]
         if self.share:
             layers = [module for module in ctx.model.modules() if list(module.parameters(recurse=False))]
-            modules = layers[: round(self.share * len(layers))]
+            count = round(self.share * len(layers))
+            if count == len(layers):
+                raise ValueError(
+                    f"share is {self.share}, which of the backbone's {count} layers leaves none to train"
+                )
+            modules = layers[:count]
         return [parameter for module in modules for parameter in module.parameters()]

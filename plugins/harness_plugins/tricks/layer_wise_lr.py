@@ -20,7 +20,8 @@ class LayerWiseLr(Trick):
     head learns at the base rate, and each layer below at `decay` times the rate of the one above it, for the first
     layers of a trained network are general and need to change least. The paper has decay = 1 / 2.6 for a language
     model. Vision transformers are fine-tuned so since BEiT (Bao et al. 2022); the default, 0.75, is timm's, after
-    it. Layers are counted as timm's `param_groups_layer_decay` does.
+    it. Layers are the backbone's blocks, a norm between two with the one before it. For timm's ResNets and plain
+    vision transformers they are those of its `param_groups_layer_decay`; other networks it divides otherwise.
 
     When not to use it: on a network that starts from nothing: its first layers would hardly be trained.
 

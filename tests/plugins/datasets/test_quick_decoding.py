@@ -1,5 +1,7 @@
 """The quick decoder gives Pillow's bits, or leaves it to Pillow."""
 
+import zlib
+
 import numpy as np
 import pytest
 import torch  # noqa: F401 - without it everything goes to Pillow
@@ -83,3 +85,19 @@ def test_a_process_without_torch_imports_none(encoded, monkeypatch):
     monkeypatch.setattr(quick_decoding, "sys", type("Sys", (), {"modules": modules}))
     monkeypatch.setattr(QuickDecoder, "_decode_quickly", lambda self, data: pytest.fail("torch was used"))
     assert np.array_equal(QuickDecoder().decode(plain["png"]), decode(plain["png"], None))
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG"])
+def test_an_image_that_says_it_is_huge_is_left_to_pillow(encoded, format):
+    """Of 3.6e9 pixels, in a small file: torchvision would end the process, Pillow refuses it."""
+    data = bytearray(encoded(Image.new("RGB", (30, 20)), format))
+    assert is_plain(bytes(data))
+    if format == "PNG":
+        data[16:24] = (60_000).to_bytes(4, "big") * 2
+        data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    else:
+        place = data.index((20).to_bytes(2, "big") + (30).to_bytes(2, "big"))
+        data[place : place + 4] = (60_000).to_bytes(2, "big") * 2
+    assert not is_plain(bytes(data))
+    with pytest.raises(ValueError, match="exceeds limit of"):
+        QuickDecoder().decode(bytes(data))

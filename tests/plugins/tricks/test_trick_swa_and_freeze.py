@@ -91,5 +91,7 @@ def test_freeze_refuses_to_leave_nothing_and_to_be_told_twice(kit: Any) -> None:
     ctx.blocks = list(ctx.model.named_children())
     with pytest.raises(ValueError, match="blocks is 3, and the backbone has 3: 0, 1, 2"):
         Freeze(blocks=3).bind(ctx)
+    with pytest.raises(ValueError, match=r"share is 0.95, which of the backbone's 4 layers leaves none"):
+        Freeze(share=0.95).bind(ctx)
     with pytest.raises(ValueError, match="give one"):
         Freeze(blocks=1, share=0.5)
