@@ -151,6 +151,9 @@ def _tell(made: list[Json]) -> None:
     good = [told for told in made if told["error"] is None]
     for names, told in grouped(good):
         say(f"{', '.join(names)}: distances in levels of 0 to 255, mean over the classes")
+        if not told["rows"]:
+            say("  nothing: each augmentation is set to leave samples as they are")
+            continue
         width = max(len(_label(row)) for row in told["rows"])
         for row in told["rows"]:
             parts = [

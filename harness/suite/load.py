@@ -29,8 +29,8 @@ from harness.suite.settings import (
     identifier_problem,
 )
 from harness.suite.target import target_problems
-from harness.suite.weights import WeightsFile
 from harness.suite.varies import differences, unknown_varies, varies_problems
+from harness.suite.weights import WeightsFile
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -156,6 +156,16 @@ def test_an_augmentation_that_fails_is_a_row_of_its_own(harness, suite, tmp_path
     assert "no_such_thing" in (folder / "index.html").read_text()
 
 
+def test_an_arm_whose_augmentations_are_set_to_do_nothing_says_so(harness, tmp_path):
+    path = tmp_path / "seen.toml"
+    path.write_text(SUITE + '[arms.still]\naugmentations = [{ name = "rand-augment", num_ops = 0 }]\n')
+    done = harness("preview", path, "--results", tmp_path / "results", "--arms", "still")
+    assert done.returncode == 0, done.stderr
+    assert "  nothing: each augmentation is set to leave samples as they are" in done.stdout
+    (told,) = json.loads((tmp_path / "results" / "seen" / "preview" / "preview.json").read_text())["arms"]
+    assert told["rows"] == [] and told["error"] is None
+
+
 def test_help_teaches_by_an_example(harness):
     done = harness("preview", "--help")
     assert done.returncode == 0 and not done.torch

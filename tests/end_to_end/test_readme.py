@@ -58,7 +58,7 @@ def test_the_graph_of_the_readme_is_valid_and_its_plan_says_who_needs_whom(place
 @pytest.mark.slow
 def test_the_graph_of_the_readme_trains_and_shows_what_its_parents_cost(place):
     _, text = blocks("toml")
-    place.write("graph.toml", text.replace("epochs = 8", "epochs = 1"))
+    place.write("graph.toml", text.replace("epochs = 8\n", "epochs = 1\n\n[timing]\nrounds = 0\n"))
     done = place.run("run", "graph.toml", "--replicates", "1", "--jobs", "2")
     assert "4 trials run" in done.stderr
     (told,) = re.findall(r"\(`([\d.]+× \+ [\d.]+×)`\)", README)
@@ -71,7 +71,18 @@ def test_the_commands_of_the_readme_exist(place):
     named = set(re.findall(r"`harness ([a-z]+)", README)) | set(
         re.findall(r"^\$ harness ([a-z]+)", README, re.M)
     )
-    assert named == {"run", "try", "plan", "check", "list", "show", "leaderboard", "schema", "gate", "preview"}
+    assert named == {
+        "run",
+        "try",
+        "plan",
+        "check",
+        "list",
+        "show",
+        "leaderboard",
+        "schema",
+        "gate",
+        "preview",
+    }
     help_text = place.run("--help").stdout
     assert all(re.search(rf"^  {name} ", help_text, re.M) for name in named)
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
