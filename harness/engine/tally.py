@@ -93,8 +93,16 @@ class Tally:
             self.time_to_target = {"top1": target, "seconds": spent, "epoch": epoch}
 
     def look_at_memory(self, run: Run) -> None:
-        """Note the memory held at the end of a whole epoch: only like points of a trial compare."""
+        """Note the memory held at the end of a whole epoch: only like points of a trial compare.
+
+        A phase (what was frozen is trained, images grow) changes what is held: the epochs ahead of its own compare no
+        more.
+        """
         if self.step % run.steps_per_epoch == 0:
+            began = self.step - run.steps_per_epoch
+            if any(max(began, 1) <= step < self.step for step in run.phases):
+                for samples in self.epoch_memory.values():
+                    samples.clear()
             for kind, held in memory_now(run.device).items():
                 self.epoch_memory[kind].append(held)
 

@@ -173,12 +173,22 @@ def test_an_interrupt_leaves_no_process_and_no_file(gate, number):
         assert process.wait(timeout=30) == 130
         assert "interrupted" in process.stderr.read()
         assert children
-        assert not [child for child in children if child.is_running()]
+        assert not [child for child in children if _is_alive(child)]
         assert list(gate.scratch.iterdir()) == []
     finally:
         process.kill()
         process.wait()
         process.stderr.close()
+
+
+def _is_alive(child):
+    """Whether a process still runs. One that has ended is there, as a zombie, until its parent has asked after it."""
+    import psutil
+
+    try:
+        return child.is_running() and child.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _drivers(pid):

@@ -23,7 +23,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="the kernel sets no p
 
 PLANTED = """
 import subprocess, sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import torch
 from harness.contract import Slots, Trick, hookimpl
 
@@ -31,6 +31,9 @@ KEPT = []
 
 @dataclass(frozen=True)
 class Planted(Trick):
+    def plan(self, plan):
+        {plan}
+        return plan
     def bind(self, ctx):
         {bind}
         def batch(batch):
@@ -39,7 +42,7 @@ class Planted(Trick):
         def eval_model(model):
             {judge}
             return model
-        return Slots(batch=batch, eval_model=eval_model)
+        return Slots(phase=lambda: None, batch=batch, eval_model=eval_model)
 
 @hookimpl
 def harness_register(registry):
@@ -51,7 +54,9 @@ def harness_register(registry):
 def outcome_with(make_job: Callable[..., Job], tmp_path: Path) -> Callable[..., dict]:
     def run(epochs: int = 2, device: str = "cpu", **statements: str) -> dict:
         file = tmp_path / "planted.py"
-        file.write_text(PLANTED.format(**{"bind": "pass", "batch": "pass", "judge": "pass", **statements}))
+        file.write_text(
+            PLANTED.format(**{"plan": "pass", "bind": "pass", "batch": "pass", "judge": "pass", **statements})
+        )
         job = make_job(
             plugins=(TOYS, str(file)),
             tricks=[{"name": "planted", "params": {}}],
@@ -110,6 +115,15 @@ def test_a_planted_leak_is_reported_and_a_clean_trial_is_not(outcome_with: Calla
     clean = outcome_with(24)
     assert clean["leak"] is None
     assert abs(clean["memory"]["growth"]["resident"]["growth_share"]) < 0.01
+
+
+def test_epochs_ahead_of_a_phase_are_not_compared_with_those_behind_it(
+    outcome_with: Callable[..., dict],
+) -> None:
+    # What a phase trains anew takes memory once, and is no leak: of 44 epochs the 22 behind the boundary count.
+    outcome = outcome_with(44, plan="plan = replace(plan, boundaries=(0.5,))")
+    assert outcome["status"] == "completed", outcome["culprit"]
+    assert outcome["memory"]["growth"]["resident"]["epochs"] == 22
 
 
 def test_a_trial_of_fewer_epochs_says_nothing_of_growth(outcome_with: Callable[..., dict]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ WAITING_METHODS = {torch.Tensor.tolist, torch.Tensor.numpy, torch.Tensor.cpu}
 NET = {"name": "resnet-cifar", "params": {"depth": 8, "width": 4, "stem_stride": 1}}
 ACTING: dict[str, dict[str, Any]] = {
     "adversarial": {"steps": 2, "random_start": True},
+    "batch-size-finder": {"limit_gib": 1.0},
     "class-aware": {"of": "mixup", "probabilities": [0.1, 0.5, 0.9]},
     "class-weights": {"method": "given", "weights": [1.0, 2.0, 3.0]},
     "freeze": {"blocks": 1},
@@ -115,7 +117,17 @@ TRICKS, AUGMENTATIONS = first_party("trick"), first_party("augmentation")
 def test_no_first_party_trick_waits(make_job: Callable[..., Job], name: str) -> None:
     normal, problems = discover([]).validate("trick", {"name": name, **ACTING.get(name, {})}, name)
     assert not problems
-    take_steps(make_job(backbone=NET, tricks=[normal]))
+    job = make_job(backbone=NET, tricks=[normal])
+    roles = getattr(discover([]).load(discover([]).find("trick", name)), "parents", ())
+    shapes = {"image": job.manifest["modalities"]["image"]["shape"]}
+    parent = {
+        "arm": "parent",
+        "trial": "b" * 32,
+        "recipe": NET,
+        "classes": job.manifest["classes"],
+        "shapes": shapes,
+    }
+    take_steps(replace(job, parents=dict.fromkeys(roles, parent)))
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
