@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from harness.contract import DamagedImage, Images
-from harness_plugins.datasets.image_folder import Size, cover
 from harness_plugins.datasets.quick_decoding import QuickDecoder
+from harness_plugins.datasets.resizing import Size, cover
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,8 +12,8 @@ from annotated_types import Len, MinLen
 
 from harness.contract import DamagedImage, Dataset, Prepared, Split
 from harness_plugins.datasets.encoded_images import EncodedImages
-from harness_plugins.datasets.image_folder import Size
 from harness_plugins.datasets.label_numbers import number_labels
+from harness_plugins.datasets.resizing import Size
 
 INSTALL = "pip install harness-bench[data]"
 

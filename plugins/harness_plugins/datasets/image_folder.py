@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-from annotated_types import Ge, Interval, MinLen
+from annotated_types import Interval, MinLen
 
-from harness.contract import DamagedImage, Dataset, Images, Prepared, Split
-from harness_plugins.datasets.quick_decoding import QuickDecoder
-
-if TYPE_CHECKING:
-    import numpy as np
-    import PIL.Image
-
-Size = tuple[Annotated[int, Ge(1)], Annotated[int, Ge(1)]]
-"""Height and width in pixels."""
+from harness.contract import Dataset, Prepared, Split
+from harness_plugins.datasets.encoded_images import EncodedImages
+from harness_plugins.datasets.image_files import ImageFiles
+from harness_plugins.datasets.resizing import Size
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
 """What counts as an image, in small or capital letters; anything else in the folders is left alone."""
-
-PIXELS_AT_ONCE = 2**26
-"""Where an image would be resized to more, only the part that is kept is made: up to rounding, the same."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +76,7 @@ class ImageFolder(Dataset):
 
         paths = [path for name in classes for path in files.get(name, [])]
         labels = [label for label, name in enumerate(classes) for _ in files.get(name, [])]
-        images = FolderImages(root, paths, self.size, self.skip_damaged)
+        images = EncodedImages(ImageFiles(root, paths), self.size, self.skip_damaged)
         return Split({"image": images}, np.array(labels, np.int64))
 
 
@@ -133,106 +124,3 @@ def divide(
         count = round(share * len(paths))
         test[name], train[name] = sorted(by_digest[:count]), sorted(by_digest[count:])
     return train, test
-
-
-class FolderImages(Images):
-    """The images of one split.
-
-    Args:
-        root: What the names of files are relative to in messages.
-        paths: Its files, in order.
-        size: Height and width to bring images to; None takes those of the first.
-        skip_damaged: Whether images that cannot be decoded are left out.
-
-    Raises:
-        DamagedImage: Where the first image is damaged and may not be left out.
-    """
-
-    def __init__(self, root: Path, paths: Sequence[Path], size: Size | None, skip_damaged: bool) -> None:
-        self.skip_damaged = skip_damaged
-        self._root, self._paths, self._size = root, paths, size
-        self._decoder = QuickDecoder()
-        self._extent = size or self._first_extent()
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """N, 3, height, width."""
-        return (len(self._paths), 3, *self._extent)
-
-    def read(self, rows: np.ndarray) -> np.ndarray:
-        """Decode some files.
-
-        Raises:
-            DamagedImage: Naming the file.
-            ValueError: Naming an image of another size.
-        """
-        import numpy as np
-
-        images = np.empty((len(rows), 3, *self._extent), np.uint8)
-        for place, row in enumerate(rows.tolist()):
-            image = self._decode(row)
-            if image.shape[1:] != self._extent:
-                raise ValueError(
-                    f"{self._name(row)}: the image is {image.shape[1:]}, the first is {self._extent} "
-                    "(height, width); give size = [height, width]"
-                )
-            images[place] = image
-        return images
-
-    def _first_extent(self) -> tuple[int, int]:
-        for row in range(len(self._paths)):
-            try:
-                _, height, width = self._decode(row).shape
-            except DamagedImage:
-                if not self.skip_damaged:
-                    raise
-                continue
-            return height, width
-        return 0, 0
-
-    def _decode(self, row: int) -> np.ndarray:
-        try:
-            image = self._decoder.decode(self._paths[row].read_bytes())
-        except OSError as error:
-            raise DamagedImage(row, f"{self._name(row)}: {error.strerror or error}") from error
-        except ValueError as error:
-            raise DamagedImage(row, f"{self._name(row)}: {error}") from error
-        return image if self._size in (None, image.shape[1:]) else cover(image, self._size)
-
-    def _name(self, row: int) -> str:
-        return self._paths[row].relative_to(self._root).as_posix()
-
-
-def cover(image: np.ndarray, size: Size) -> np.ndarray:
-    """Return an image, uint8 (3, H, W), resized until it just covers `size`, and the middle of it cut out."""
-    import numpy as np
-    from PIL import Image
-
-    height, width = image.shape[1:]
-    scale = max(size[0] / height, size[1] / width)
-    covering = max(size[0], round(height * scale)), max(size[1], round(width * scale))
-    picture = Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
-    top, left = (covering[0] - size[0]) // 2, (covering[1] - size[1]) // 2
-    return resized_part(picture, covering, (top, left), size)
-
-
-def resized_part(picture: PIL.Image.Image, resized: Size, place: tuple[int, int], size: Size) -> np.ndarray:
-    """Return the part of `size` at `place` (top, left) of an image brought to `resized`, as uint8 (3, H, W)."""
-    import numpy as np
-    from PIL import Image
-
-    (top, left), (height, width) = place, size
-    if resized[0] * resized[1] <= PIXELS_AT_ONCE:
-        whole = picture.resize((resized[1], resized[0]), Image.Resampling.BILINEAR)
-        part = np.asarray(whole)[top : top + height, left : left + width]
-    else:
-        # A file of one pixel by 20,000 would become gigabytes, of which nearly nothing is kept.
-        rows, columns = (
-            (begin * old / new, (begin + length) * old / new)
-            for begin, length, old, new in zip(
-                place, size, (picture.height, picture.width), resized, strict=True
-            )
-        )
-        box = columns[0], rows[0], columns[1], rows[1]
-        part = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR, box))
-    return np.ascontiguousarray(part.transpose(2, 0, 1))

@@ -12,7 +12,8 @@ from annotated_types import Ge, MinLen
 from harness.contract import Dataset, Prepared, Split
 from harness_plugins.datasets.encoded_images import EncodedImages
 from harness_plugins.datasets.image_files import ImageFiles
-from harness_plugins.datasets.image_folder import Size, list_files, resized_part
+from harness_plugins.datasets.image_folder import list_files
+from harness_plugins.datasets.resizing import Size, resized_part
 
 if TYPE_CHECKING:
     import numpy as np

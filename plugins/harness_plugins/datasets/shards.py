@@ -12,8 +12,8 @@ from annotated_types import Ge, MinLen
 
 from harness.contract import Dataset, Prepared, Split
 from harness_plugins.datasets.encoded_images import EncodedImages
-from harness_plugins.datasets.image_folder import Size
 from harness_plugins.datasets.label_numbers import number_labels
+from harness_plugins.datasets.resizing import Size
 from harness_plugins.datasets.shard_index import Fields, Sample, read_index
 from harness_plugins.datasets.shard_store import (
     Shard,

@@ -4,8 +4,9 @@ from PIL import Image
 
 from harness.contract import DamagedImage
 from harness.suite.damaged import leave_out_damaged
-from harness_plugins.datasets import image_folder
-from harness_plugins.datasets.image_folder import ImageFolder, cover
+from harness_plugins.datasets import resizing
+from harness_plugins.datasets.image_folder import ImageFolder
+from harness_plugins.datasets.resizing import cover
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_the_listing_is_that_of_torchvision(root):
     prepared = ImageFolder(folder="set").prepare(root)
     assert list(prepared.classes) == reference.classes
     assert prepared.train.labels.tolist() == reference.targets
-    paths = sorted(str(path) for path in prepared.train.inputs["image"]._paths)
+    paths = sorted(str(path) for path in prepared.train.inputs["image"]._source._paths)
     assert paths == sorted(path for path, _ in reference.samples)
 
 
@@ -104,7 +105,7 @@ def test_of_an_image_that_would_become_huge_only_the_middle_is_made(extent, monk
     """A line of 20,000 pixels in a small file would take gigabytes; by both ways the pixels are the same."""
     image = np.random.default_rng(3).integers(0, 256, (3, *extent), dtype=np.uint8)
     whole = cover(image, (32, 24)).astype(int)
-    monkeypatch.setattr(image_folder, "PIXELS_AT_ONCE", 0)
+    monkeypatch.setattr(resizing, "PIXELS_AT_ONCE", 0)
     assert np.abs(cover(image, (32, 24)) - whole).max() <= 1
     line = np.tile(np.arange(20_000, dtype=np.uint8), (3, 1, 1))
     assert cover(line, (224, 224)).shape == (3, 224, 224)
