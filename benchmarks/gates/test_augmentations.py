@@ -3,7 +3,7 @@
 A batch of 512 CIFAR-sized images on one thread; both sides are interleaved inside one function. Ours takes the
 normalised float batch, with a draw per sample; the usual side takes PIL images one by one, and for mixing, which
 torchvision does on the batch with one draw for all, the collated tensor. Wanted: less than a fifth of the time for
-what the usual loader does per sample; PIL mirrors an image in 16 us of 3,072 bytes, where ours moves floats.
+what the usual loader does per sample.
 """
 
 import statistics
@@ -101,7 +101,7 @@ def test_batch_augmentation_against_pil_samples(benchmark: Any, name: str) -> No
     figures = benchmark.pedantic(interleaved, args=sides, rounds=1)
     benchmark.extra_info.update(figures)
     print(name, figures)
-    assert figures["ratio"] <= (0.6 if name == "horizontal-flip" else 0.2)
+    assert figures["ratio"] <= 0.2
 
 
 @pytest.mark.parametrize("name", ON_BATCH)

@@ -14,6 +14,7 @@ from harness.engine.contract_check import check_logits, check_metric
 from harness.registry.digests import digest_bytes
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from torch import Tensor
     from torch.nn import Module
 
@@ -57,15 +58,53 @@ def score(logits: Tensor, labels: Tensor) -> dict[str, float]:
 
 def result(run: Run, logits: Tensor, labels: Tensor) -> dict[str, Any]:
     """Return all that the record holds of a split."""
-    correct = (logits.argmax(1) == labels).cpu().numpy()
+    guesses, target = logits.argmax(1).cpu().numpy(), labels.cpu().numpy()
+    correct = guesses == target
     return {
         "count": len(labels),
         **score(logits, labels),
         "correct_bits": base64.b64encode(np.packbits(correct).tobytes()).decode(),
+        **by_class(logits.cpu().numpy(), guesses, target),
         # Each has a copy of its own, out of inference mode: what one writes into it no other sees.
         "metrics": {
             label: check_metric(label, metric.compute(logits.clone(), labels.clone()))
             for label, metric in run.metrics.items()
+        },
+    }
+
+
+CONFUSION_CLASSES = 32
+"""Up to this many classes a record holds the confusion matrix: 3 KB of it."""
+RELIABILITY_BINS = 15
+"""Of confidence, equally wide, as in Guo et al. 2017, "On Calibration of Modern Neural Networks"."""
+
+
+def by_class(
+    logits: npt.NDArray[np.float32], guesses: npt.NDArray[np.int64], target: npt.NDArray[np.int64]
+) -> dict[str, Any]:
+    """Return what pictures of a split are drawn from: hits by class, confusions, and confidence against hits.
+
+    Args:
+        logits: (N, K).
+        guesses: The class of the largest logit, (N,).
+        target: (N,).
+    """
+    count, classes = logits.shape
+    hits = guesses == target
+    pairs = None
+    if classes <= CONFUSION_CLASSES:
+        pairs = np.bincount(target * classes + guesses, minlength=classes**2).tolist()
+    weights = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
+    confidence = np.nan_to_num(weights[np.arange(count), guesses] / weights.sum(1), nan=0.0)
+    # Bin m holds ((m - 1) / M, m / M], as in their equation 3.
+    bins = np.clip(np.ceil(confidence * RELIABILITY_BINS).astype(np.int64) - 1, 0, RELIABILITY_BINS - 1)
+    return {
+        "class_correct": np.bincount(target[hits], minlength=classes).tolist(),
+        "confusion": pairs,
+        "reliability": {
+            "count": np.bincount(bins, minlength=RELIABILITY_BINS).tolist(),
+            "correct": np.bincount(bins[hits], minlength=RELIABILITY_BINS).tolist(),
+            "confidence": np.bincount(bins, weights=confidence, minlength=RELIABILITY_BINS).round(6).tolist(),
         },
     }
 

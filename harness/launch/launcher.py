@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.launch.modes import Modes
 from harness.launch.options import Options, RunSummary, make_places, resolve_device
+from harness.launch.places import Place
 from harness.launch.pool import Ending, Pool
 from harness.launch.process import Server
 from harness.launch.progress import Lines, Progress
@@ -154,7 +155,7 @@ class _Launch:
         is_ready, why = self._parents.look(trial, self._statuses)
         if why is not None:
             width = {"jobs": self._places.jobs, "jobs_per_device": 1}
-            task = self._tasks.trial((trial,), self._options.device, width, None, is_shared=False)
+            task = self._tasks.trial((trial,), Place(self._options.device, 0), width, None, is_shared=False)
             self._write_dead(trial, task, task.members[0], Ending("failed", why, 0.0))
         return is_ready
 
@@ -203,7 +204,7 @@ class _Launch:
 
     def _heard(self, task: Task, message: Mapping[str, Any]) -> None:
         if message.get("kind") == "room":
-            self._places.learn(task.device, message)
+            self._places.learn(task.place.device, message)
         elif message.get("kind") == "mode":
             self._modes.learn(task.heading["arm"], len(task.members), message["mode"])
         self._progress.message(_label(task.heading), message)
@@ -214,17 +215,17 @@ class _Launch:
 
     def _trial_task(self, group: Group) -> Task:
         is_alone = self._is_alone(group)
-        device = self._places.take(is_alone)
-        width = {"jobs": self._places.jobs, "jobs_per_device": self._places.per_device(device)}
-        is_shared = not is_alone and self._places.is_shared(device)
-        return self._tasks.trial(group, device, width, self._modes.of(group), is_shared=is_shared)
+        place = self._places.take(is_alone)
+        width = {"jobs": self._places.jobs, "jobs_per_device": self._places.per_device(place.device)}
+        is_shared = not is_alone and self._places.is_shared(place.device)
+        return self._tasks.trial(group, place, width, self._modes.of(group), is_shared=is_shared)
 
     def _timing_task(self, key: tuple[int, Trial]) -> Task:
         return self._tasks.timing(*key, self._places.take(alone=True))
 
     def _group_ended(self, group: Group, task: Task, ending: Ending) -> list[Group]:
         """Enter how a child ended; return what is to run again now."""
-        self._places.leave(task.device)
+        self._places.leave(task.place)
         missing = [
             (trial, member)
             for trial, member in zip(group, task.members, strict=True)
@@ -275,7 +276,7 @@ class _Launch:
         self._notify("harness_trial_finished", trial=trial, record=record)
 
     def _timing_ended(self, _: tuple[int, Trial], task: Task, ending: Ending) -> None:
-        self._places.leave(task.device)
+        self._places.leave(task.place)
         label = _label(task.heading)
         if ending.status in ("stopped", "lost"):
             # By the machine's fault: nothing is written, and the same command times it.

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.launch.room import PLENTY_BYTES, how_many_fit
+
+
+class Place(NamedTuple):
+    """Where a trial runs: its record tells, so that what a place does to results can be tested.
+
+    Attributes:
+        device: In torch's name.
+        slot: Which of the places on it, from 0: the lowest that is free.
+    """
+
+    device: str
+    slot: int
 
 
 class Places:
@@ -27,7 +39,7 @@ class Places:
         self, devices: Sequence[str], *, jobs: int, per_device: int | None, cores: int, free_host_bytes: int
     ) -> None:
         self._on_gpus = devices[0].startswith("cuda")
-        self._running = dict.fromkeys(devices, 0)
+        self._running: dict[str, set[int]] = {device: set() for device in devices}
         self._alone: set[str] = set()
         self._jobs = jobs
         self._per_device = -(-jobs // len(devices)) or 1 if per_device is None else per_device
@@ -66,19 +78,19 @@ class Places:
         Args:
             alone: Whether the trial is to have its device to itself, if that is a GPU.
         """
-        if sum(self._running.values()) >= self._most():
+        if sum(map(len, self._running.values())) >= self._most():
             return None
         to_itself = alone and self._on_gpus
         open_to = [
             device
             for device, running in self._running.items()
-            if running == 0
-            or (not to_itself and device not in self._alone and running < self.per_device(device))
+            if not running
+            or (not to_itself and device not in self._alone and len(running) < self.per_device(device))
         ]
-        return min(open_to, key=self._running.__getitem__, default=None)
+        return min(open_to, key=lambda device: len(self._running[device]), default=None)
 
-    def take(self, alone: bool) -> str:
-        """Put a trial on the device that `find` gives.
+    def take(self, alone: bool) -> Place:
+        """Put a trial on the device that `find` gives, in its lowest free slot.
 
         Raises:
             RuntimeError: Where there is no room.
@@ -86,22 +98,24 @@ class Places:
         device = self.find(alone)
         if device is None:
             raise RuntimeError("a trial was started without room for it")
-        self._running[device] += 1
+        taken = self._running[device]
+        slot = next(slot for slot in range(len(taken) + 1) if slot not in taken)
+        taken.add(slot)
         if alone and self._on_gpus:
             self._alone.add(device)
-        return device
+        return Place(device, slot)
 
-    def leave(self, device: str) -> None:
-        """Take a trial that has ended from its device."""
-        self._running[device] -= 1
-        if not self._running[device]:
-            self._alone.discard(device)
+    def leave(self, place: Place) -> None:
+        """Take a trial that has ended from its place."""
+        self._running[place.device].discard(place.slot)
+        if not self._running[place.device]:
+            self._alone.discard(place.device)
 
     def learn(self, device: str, found: Mapping[str, Any]) -> None:
         """Learn what a trial needed, as `room.needs` tells it."""
         self._host_need = _larger(self._host_need, found["host_bytes"])
         self._device_need = _larger(self._device_need, found["device_bytes"])
-        if found["free_device_bytes"] is not None and self._running.get(device, 0) <= 1:
+        if found["free_device_bytes"] is not None and len(self._running.get(device, ())) <= 1:
             # With neighbours, what is free says nothing of the device.
             self._free.setdefault(device, found["free_device_bytes"])
 

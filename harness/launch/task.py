@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.launch import worker
+from harness.launch.places import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Task:
         members: The records that it is to write: one, but for replicates at once.
         store: The results folder of the suite.
         stem: Path without suffix of what the child leaves beside its record: log and stacks.
+        place: Where it runs.
         mode: How replicates are trained, where a suite asks for several at once and it is known; else None.
         is_shared: Whether other trials may be on its device.
         started_at: When it was made; for the record of a child that leaves none.
@@ -51,6 +53,7 @@ class Task:
     members: tuple[Member, ...]
     store: Path
     stem: Path
+    place: Place
     mode: Mapping[str, Any] | None = None
     is_shared: bool = False
     started_at: str = field(default_factory=worker.now)
@@ -59,12 +62,6 @@ class Task:
     def heading(self) -> Mapping[str, Any]:
         """The heading of its record, of the first where there are several."""
         return self.members[0].heading
-
-    @property
-    def device(self) -> str:
-        """Where it runs."""
-        device: str = self.members[0].job["device"]
-        return device
 
     @property
     def log(self) -> Path:

@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.launch.options import Options
 from harness.launch.parents import Parents
+from harness.launch.places import Place
 from harness.launch.task import Member, Task
 from harness.record import files
 from harness.record.fingerprint import code, host, session
@@ -58,18 +59,18 @@ class Tasks:
         self._refs: dict[str, dict[str, str | None]] = {}
 
     def trial(
-        self, group: Group, device: str, width: Mapping[str, int], mode: Json | None, *, is_shared: bool
+        self, group: Group, place: Place, width: Mapping[str, int], mode: Json | None, *, is_shared: bool
     ) -> Task:
         """Return the task of a trial, or of replicates at once.
 
         Args:
             group: The trial, or the replicates.
-            device: Where it runs.
+            place: Where it runs.
             width: `{jobs, jobs_per_device}` as it starts: the record's session names them.
             mode: How replicates are trained, where that is known and the suite asks for several at once.
             is_shared: Whether other trials may be on its device.
         """
-        members = [self._member(trial, device, width) for trial in group]
+        members = [self._member(trial, place, width) for trial in group]
         first = members[0]
         return Task(
             kind="together" if len(group) > 1 else "trial",
@@ -77,17 +78,18 @@ class Tasks:
             members=tuple(members),
             store=self._store.root,
             stem=first.lock.parent / str(first.heading["attempt"]),
+            place=place,
             mode=mode,
             is_shared=is_shared,
         )
 
-    def timing(self, number: int, trial: Trial, device: str) -> Task:
+    def timing(self, number: int, trial: Trial, place: Place) -> Task:
         """Return the task of an arm's timing in a round, by one of its trials."""
         arm = trial.arm
         path = self._store.timing_path(self._plan.hash, number, arm)
         files.make_folder(path.parent)
         member = Member(
-            job=replace(self._job(trial, 0, path.parent, device), weights=None).to_json(),
+            job=replace(self._job(trial, 0, path.parent, place.device), weights=None).to_json(),
             heading=self._heading(arm=arm, round=number),
             refs=self._shared_refs(arm, {"jobs": 1, "jobs_per_device": 1}),
             lock=path.parent / ".lock",
@@ -98,16 +100,23 @@ class Tasks:
             members=(member,),
             store=self._store.root,
             stem=path.with_suffix(""),
+            place=place,
         )
 
-    def _member(self, trial: Trial, device: str, width: Mapping[str, int]) -> Member:
+    def _member(self, trial: Trial, place: Place, width: Mapping[str, int]) -> Member:
         attempt = self._store.next_attempt(trial.id)
         folder = self._store.trial_folder(trial.id)
         files.make_folder(folder)
         files.remove_leftovers(folder)
         return Member(
-            job=self._job(trial, attempt, folder, device).to_json(),
-            heading=self._heading(arm=trial.arm, trial=trial.id, replicate=trial.replicate, attempt=attempt),
+            job=self._job(trial, attempt, folder, place.device).to_json(),
+            heading=self._heading(
+                arm=trial.arm,
+                trial=trial.id,
+                replicate=trial.replicate,
+                attempt=attempt,
+                place=place._asdict(),
+            ),
             refs=self._shared_refs(trial.arm, width),
             lock=folder / ".lock",
         )

@@ -119,7 +119,7 @@ def trial_record(
 
     Args:
         outcome: What `engine.run_trial` returned, or `dead_outcome`.
-        heading: `protocol, suite, plan, trial, arm, replicate, attempt`.
+        heading: `protocol, suite, plan, trial, arm, replicate, attempt, place`.
         refs: Hashes of what is shared, by name; they stand for `initial_parameters` and `pipeline` too.
         started_at: UTC, ISO 8601.
         finished_at: UTC, ISO 8601.

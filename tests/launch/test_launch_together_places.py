@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from harness.launch.places import Places
+from harness.launch.places import Place, Places
 from harness.launch.room import CONTEXT_BYTES, how_many_fit, needs
 from harness.suite.expand import expand
 
@@ -41,7 +41,7 @@ def found(device_gib=None, free_gib=None, host_gib=2):
 def fill(places):
     taken = []
     while places.find(False) is not None:
-        taken.append(places.take(False))
+        taken.append(places.take(False).device)
     return taken
 
 
@@ -50,16 +50,16 @@ def test_the_first_trial_on_each_gpu_runs_alone_and_decides():
     assert sorted(fill(places)) == ["cuda:0", "cuda:1"]
     assert not places.is_shared("cuda:0")
     places.learn("cuda:0", found(device_gib=10, free_gib=80))
-    places.leave("cuda:0")
+    places.leave(Place("cuda:0", 0))
     # 72 / 10 = 7 on the one; the other has not been measured, its first trial still runs alone.
     assert fill(places) == ["cuda:0"] * 7
     assert places.is_shared("cuda:0") and not places.is_shared("cuda:1")
     places.learn("cuda:1", found(device_gib=20, free_gib=80))
-    places.leave("cuda:1")
+    places.leave(Place("cuda:1", 0))
     # 72 / 20 = 3 for both now, of which the first holds more already.
     assert fill(places) == ["cuda:1"] * 3
     assert places.jobs == 6
-    places.leave("cuda:0")
+    places.leave(Place("cuda:0", 0))
     assert fill(places) == []
 
 
@@ -85,11 +85,19 @@ def test_a_trial_that_is_to_be_alone_waits_for_an_empty_gpu_and_keeps_it():
     places = gpus(count=1, per_device=2)
     places.take(False)
     assert places.find(True) is None
-    places.leave("cuda:0")
-    assert places.take(True) == "cuda:0"
+    places.leave(Place("cuda:0", 0))
+    assert places.take(True) == ("cuda:0", 0)
     assert places.find(False) is None and not places.is_shared("cuda:0")
-    places.leave("cuda:0")
+    places.leave(Place("cuda:0", 0))
     assert fill(places) == ["cuda:0"] * 2
+
+
+def test_a_trial_takes_the_lowest_slot_that_is_free():
+    places = gpus(count=1, per_device=3)
+    first, second, third = (places.take(False) for _ in range(3))
+    assert [place.slot for place in (first, second, third)] == [0, 1, 2]
+    places.leave(second)
+    assert places.take(False) == second
 
 
 def test_on_a_cpu_the_cores_decide_unless_memory_is_short():

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.contract import Augmentation, Batch, Context, Stage
+from harness_plugins.augmentations.mirror import mirror
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,10 @@ class AlternatingFlip(Augmentation):
 
     def bind(self, ctx: Context) -> Callable[[Batch], Batch] | None:
         """Return the function that a step calls."""
-        import torch
-
         draws = ctx.draws("side in the first epoch", 1, per="trial")
 
         def flip(batch: Batch) -> Batch:
             mirrored = (draws(batch.ids)[:, 0] < 0.5) ^ bool(ctx.epoch % 2)
-            image = batch.image
-            return batch.with_image(torch.where(mirrored[:, None, None, None], image.flip(-1), image))
+            return batch.with_image(mirror(batch.image, mirrored, -1))
 
         return flip

@@ -9,6 +9,7 @@ from typing import Annotated
 from annotated_types import Interval
 
 from harness.contract import Augmentation, Batch, Context, Stage
+from harness_plugins.augmentations.mirror import mirror
 
 
 @dataclass(frozen=True)
@@ -32,15 +33,12 @@ class VerticalFlip(Augmentation):
 
     def bind(self, ctx: Context) -> Callable[[Batch], Batch] | None:
         """Return the function that a step calls; None at probability 0."""
-        import torch
-
         if self.probability == 0:
             return None
         draws = ctx.draws("mirrored", 1)
 
         def flip(batch: Batch) -> Batch:
             mirrored = draws(batch.ids)[:, 0] < self.probability
-            image = batch.image
-            return batch.with_image(torch.where(mirrored[:, None, None, None], image.flip(-2), image))
+            return batch.with_image(mirror(batch.image, mirrored, -2))
 
         return flip

@@ -183,17 +183,18 @@ class ShardStore:
                     now = time.time_ns()  # the kernel's own stamp may be 4 ms old
                     os.utime(copy, ns=(now, now))
                 return descriptor
-            self._bring(shard, copy)
+            if (descriptor := self._bring(shard, copy)) is not None:
+                return descriptor
 
-    def _bring(self, shard: Shard, copy: Path) -> None:
-        """Copy a shard, or return when another process has, or had to be waited for."""
+    def _bring(self, shard: Shard, copy: Path) -> int | None:
+        """Copy a shard and return it open, whoever may take it away; None when another process had to be waited for."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._locked():
             partial = None if copy.exists() else self._reserve(copy, shard.size)
         if partial is None:
             if not copy.exists():
                 time.sleep(WAIT_SECONDS)
-            return
+            return None
         try:
             store, path = open_store(shard.name)
             with store.open(path, "rb") as source, os.fdopen(os.dup(partial), "r+b") as target:
@@ -203,12 +204,13 @@ class ShardStore:
                 raise OSError(f"{shard.name}: {fetched:,} bytes came, it should have {shard.size:,}")
             with self._locked():  # whoever counts what is held counts it once, under either name
                 copy.with_suffix(PARTIAL).replace(copy)
+            fcntl.flock(partial, fcntl.LOCK_UN)
         except BaseException:
             with self._locked():
                 copy.with_suffix(PARTIAL).unlink(missing_ok=True)
-            raise
-        finally:
             os.close(partial)
+            raise
+        return partial
 
     def _reserve(self, copy: Path, size: int) -> int | None:
         """Return a file of the copy's size, locked for this process; None where there is no room as yet."""

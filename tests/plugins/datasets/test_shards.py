@@ -1,5 +1,6 @@
 """WebDataset's tar shards, here and in an object store; the bounded copies; the index."""
 
+import fcntl
 import io
 import json
 import multiprocessing
@@ -264,7 +265,10 @@ SHARD_BYTES = 10240
 
 
 def held_bytes(cache):
-    return sum(path.stat().st_size for path in (cache / "copies").iterdir())
+    """Count what lies there, while no reader renames or takes away: each shard once, under either of its names."""
+    with (cache / "copies" / "room.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return sum(path.stat().st_size for path in (cache / "copies").iterdir())
 
 
 def fetched(monkeypatch, store, cache, limit):
