@@ -183,8 +183,8 @@ class ShardStore:
                     now = time.time_ns()  # the kernel's own stamp may be 4 ms old
                     os.utime(copy, ns=(now, now))
                 return descriptor
-            if (descriptor := self._bring(shard, copy)) is not None:
-                return descriptor
+            if (fetched := self._bring(shard, copy)) is not None:
+                return fetched
 
     def _bring(self, shard: Shard, copy: Path) -> int | None:
         """Copy a shard and return it open, whoever may take it away; None when another process had to be waited for."""
