@@ -129,7 +129,7 @@ class Tasks:
             replicate=trial.replicate,
             attempt=attempt,
             seed=self._plan.seed,
-            salt="",
+            salt=arm.salt,
             recipe=arm.recipe,
             manifest=self._plan.manifests[arm.data or ""],
             data=str(self._data[arm.data or ""].resolve()),

@@ -14,7 +14,7 @@ from harness.registry.messages import join, listed, quote
 from harness.suite.load import Suite, SuiteArm
 from harness.suite.normalization import normalization_misfit
 from harness.suite.parents import layers_of, misfit, parent_arms, shapes_of, with_parents
-from harness.suite.plan import PROTOCOL, Arm, Plan, Trial, needed_replicates
+from harness.suite.plan import NON_INFERIORITY_POINTS, PROTOCOL, Arm, Plan, Trial, needed_replicates
 from harness.suite.settings import KIND_OF
 from harness.suite.weights import identity_of
 
@@ -73,6 +73,9 @@ def expand(
         loader=suite.loader,
         measure=suite.measure,
         together=suite.together,
+        non_inferiority_points=NON_INFERIORITY_POINTS
+        if suite.non_inferiority is None
+        else suite.non_inferiority,
         arms=planned,
         manifests=used,
         trials=tuple(_trials(keys, suite.seed, count)),
@@ -182,7 +185,7 @@ def _arm_key(arm: Arm, seed: int, together: int, parents: Mapping[str, str]) -> 
             "threads": arm.recipe["numerics"]["threads"],
             "world_size": 1,
             "seed": seed,
-            "salt": "",
+            "salt": arm.salt,
             # Only where it is asked for: sums in another order are not the same bits, and all other ids stay.
             **({"together": together} if together > 1 else {}),
             **({"parents": parents} if parents else {}),

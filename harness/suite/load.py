@@ -66,6 +66,8 @@ class Suite:
         margin: Smallest difference that counts, in points; None for the larger of 0.1 and one test example.
         equal_margin: Margin of "equal", in points; None for `margin`.
         verdicts: False for an exploratory suite.
+        non_inferiority: What accuracy a faster or smaller arm may lose, in points; None for 0.2.
+        aa: Whether a copy of the baseline is to run as an arm, under streams of its own.
         together: Replicates of an arm that may be trained at once in one process.
         timing: `{"rounds", "seconds"}`.
         loader: `{"mode", "workers"}`.
@@ -85,6 +87,8 @@ class Suite:
     margin: float | None
     equal_margin: float | None
     verdicts: bool
+    non_inferiority: float | None
+    aa: bool
     together: int
     timing: Mapping[str, Any]
     loader: Mapping[str, Any]

@@ -18,6 +18,9 @@ PROTOCOL = 1
 LOADER: Mapping[str, Any] = {"mode": "auto", "workers": 0}
 """How samples reach the device, where a suite does not say."""
 
+NON_INFERIORITY_POINTS = 0.2
+"""What accuracy a speed or memory trick may lose, where a suite does not say (PROTOCOL.md)."""
+
 MEASURE: Mapping[str, Any] = {"target_top1": None, "gradient_norms": False, "latency": True}
 """What is measured on request, where a suite does not say."""
 
@@ -34,6 +37,13 @@ class Arm:
         data: Hash of its data manifest; None where the arm failed to resolve.
         failure: Why it could not be resolved; None for an arm that runs.
         compared: False for one that is trained and shown, but neither ranked nor tested.
+        salt: A word that gives a copy of the baseline streams of its own; empty for every other arm.
+        copy_of: The arm that it is a copy of, for calibration; empty for every other arm.
+        against: The arm that it is compared with; empty for the plan's baseline. The baseline of a grid's cell names
+            itself.
+        cell: Where a suite has a grid, the values of this arm's cell by key path.
+        tuned: Where a suite tunes, what was chosen: `{setting: {key path: value}, trials, train_seconds,
+            training_flops, validation_top1}`.
     """
 
     name: str
@@ -43,13 +53,15 @@ class Arm:
     data: str | None
     failure: str | None = None
     compared: bool = True
+    salt: str = ""
+    copy_of: str = ""
+    against: str = ""
+    cell: Mapping[str, Any] = field(default_factory=dict)
+    tuned: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the arm as JSON."""
-        value = _to_json(self)
-        if self.compared:
-            del value["compared"]  # only where it is said: every other plan keeps its hash
-        return value
+        return _without_defaults(self, ("compared", "salt", "copy_of", "against", "cell", "tuned"))
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Arm:
@@ -166,6 +178,10 @@ class Plan:
         loader: As a job's.
         measure: As a job's.
         together: Replicates of an arm that may be trained at once in one process; 1 for each in its own.
+        non_inferiority_points: What accuracy an arm may lose and still be said to be faster or smaller.
+        claims: The suite's claims, each `{name, source, arm, against, metric, claimed, unit, testable}`.
+        tuning: Where a suite tunes, `{trials, method, space, replicates, plan}`, `plan` being the hash of the plan
+            whose trials were the tuning.
         hash: Of everything above.
         schema: Major version of this format.
         protocol: Version of the rules.
@@ -188,6 +204,9 @@ class Plan:
     loader: Mapping[str, Any] = field(default_factory=lambda: dict(LOADER))
     measure: Mapping[str, Any] = field(default_factory=lambda: dict(MEASURE))
     together: int = 1
+    non_inferiority_points: float = NON_INFERIORITY_POINTS
+    claims: tuple[Mapping[str, Any], ...] = ()
+    tuning: Mapping[str, Any] = field(default_factory=dict)
     hash: str = ""
     schema: int = SCHEMA
     protocol: int = PROTOCOL
@@ -205,7 +224,7 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON."""
-        value = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        value = _without_defaults(self, ("non_inferiority_points", "claims", "tuning"))
         value |= {"arms": [a.to_json() for a in self.arms], "trials": [t.to_json() for t in self.trials]}
         return {**value, "plugins": list(self.plugins)}
 
@@ -215,7 +234,13 @@ class Plan:
         arms = tuple(Arm.from_json(arm) for arm in value["arms"])
         trials = tuple(Trial.from_json(trial) for trial in value["trials"])
         return cls(
-            **{**_known(cls, value), "arms": arms, "trials": trials, "plugins": tuple(value["plugins"])}
+            **{
+                **_known(cls, value),
+                "arms": arms,
+                "trials": trials,
+                "plugins": tuple(value["plugins"]),
+                "claims": tuple(value.get("claims", ())),
+            }
         )
 
     def hashed(self) -> Plan:
@@ -226,6 +251,17 @@ class Plan:
 def _to_json(value: Any) -> dict[str, Any]:
     pairs = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     return {key: list(one) if isinstance(one, tuple) else one for key, one in pairs.items()}
+
+
+def _without_defaults(value: Any, optional: tuple[str, ...]) -> dict[str, Any]:
+    """Return it as JSON, optional keys only where they say something: every other plan keeps its hash."""
+    told = _to_json(value)
+    for one in dataclasses.fields(value):
+        if one.name in optional:
+            made = one.default_factory() if callable(one.default_factory) else one.default
+            if getattr(value, one.name) == made:
+                del told[one.name]
+    return told
 
 
 def _known(cls: Any, value: Mapping[str, Any]) -> dict[str, Any]:

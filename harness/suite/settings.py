@@ -82,6 +82,8 @@ class SuiteSettings:
     margin: Annotated[float, Interval(gt=0, le=100)] | None = None
     equal_margin: Annotated[float, Interval(gt=0, le=100)] | None = None
     verdicts: bool = True
+    non_inferiority: Annotated[float, Interval(gt=0, le=100)] | None = None
+    aa: bool = False
     together: Annotated[int, Interval(ge=1, le=256)] = 1
 
 

@@ -104,7 +104,7 @@ def test_every_error_comes_at_once_with_path_and_line(problems_of: Problems) -> 
         "name": (2, "must be a name of 1 to 64 letters"),
         "replicates": (3, 'must be a whole number, not the text "10"'),
         "baseline": (4, 'there is no arm "plian"; did you mean "plain"?'),
-        "colour": (5, 'unknown key "colour"; allowed: alpha'),
+        "colour": (5, 'unknown key "colour"; allowed: aa, alpha'),
         "seed": (6, "must be a whole number, not true"),
         "alpha": (7, "must be more than 0, not 0"),
         "budget.epochs": (9, "must be more than 0, not 0"),
