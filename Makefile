@@ -10,7 +10,7 @@ RUN_STAMP := $(VENV)/.installed
 PEERS_VENV ?= .venv-peers
 PEERS_STAMP := $(PEERS_VENV)/.installed
 
-.PHONY: help quickstart test slow lint format types imports check bench peers gate gpu gpu-wheels wheel clean
+.PHONY: help quickstart test slow simulation aa lint format types imports check bench peers gate gpu gpu-wheels wheel clean
 
 help:  ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -49,6 +49,9 @@ test: $(STAMP)  ## the default tier, side by side on all cores
 slow: $(STAMP)  ## the slow tier: killed launchers, whole suites, a third party's distribution
 	$(BIN)/python -m pytest -m 'slow and not gpu' -q
 
+simulation: $(STAMP)  ## 10,000 simulated boards a setting: false discoveries, power, drift
+	$(BIN)/python -m pytest -m simulation -n auto --dist worksteal -q tests/simulation
+
 lint: $(STAMP)  ## ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -64,6 +67,9 @@ imports: $(STAMP)  ## the floors
 	$(BIN)/lint-imports --no-cache
 
 check: lint types imports test  ## all but the slow tier
+
+aa: $(STAMP)  ## the harness against itself: 20 copies of one baseline on digits, four minutes
+	$(BIN)/harness aa benchmarks/suites/aa-digits.toml
 
 bench: $(STAMP)  ## benchmarks/gates, one at a time
 	$(BIN)/python -m pytest benchmarks/gates -q --benchmark-only --benchmark-json .benchmarks/latest.json

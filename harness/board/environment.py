@@ -33,11 +33,6 @@ def accuracy_stamps(records: Iterable[Record], shared: Shared) -> list[str]:
     return stamps
 
 
-def speed_hosts(timings: Iterable[Record], shared: Shared) -> int:
-    """Return from how many kinds of machine the timings come."""
-    return len(_parts(shared_of(timings, "host", shared), ("accuracy", "speed")))
-
-
 def _parts(hosts: Mapping[str, Any], names: tuple[str, ...]) -> dict[bytes, Any]:
     """Return the distinct environments; a host that cannot be resolved is one of its own."""
     parts: dict[bytes, Any] = {}

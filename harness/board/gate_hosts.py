@@ -25,7 +25,7 @@ def differing(base: Json | None, candidate: Json | None, *, shared: bool = False
         candidate: The other.
         shared: Compare the keys alone that both have.
     """
-    one, other = _speed_keys(base), _speed_keys(candidate)
+    one, other = speed_keys(base), speed_keys(candidate)
     keys = one.keys() & other.keys() if shared else one.keys() | other.keys()
     return sorted(key for key in keys if one.get(key) != other.get(key))
 
@@ -37,10 +37,10 @@ def is_software(key: str) -> bool:
 
 def host_key(host: Json | None) -> str:
     """Return a short name for the kind of machine: equal for two hosts that `differing` tells nothing of."""
-    return digest_json(_speed_keys(host))[:12]
+    return digest_json(speed_keys(host))[:12]
 
 
-def _speed_keys(host: Json | None) -> dict[str, Any]:
+def speed_keys(host: Json | None) -> dict[str, Any]:
     """Return what decides speed, flat; a host that is not known has but the key "host"."""
     if not isinstance(host, Mapping) or not host:
         return {"host": None}

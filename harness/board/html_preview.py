@@ -37,17 +37,18 @@ NOTE = (
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def gallery(previews: Json, pictures: Mapping[str, bytes]) -> Markup:
+def gallery(previews: Json, pictures: Mapping[str, bytes], most_bytes: int = MOST_BYTES) -> Markup:
     """Return, for each set of augmentations, its arms, its picture and its distances.
 
     Args:
         previews: As the board holds them.
         pictures: WebP, by digest; what is absent is not shown.
+        most_bytes: Room for pictures, where it is less than there always is.
     """
     return join(
         [
             tag("article", tag("h3", ", ".join(names)), *_both(told, pictures, room), class_="preview")
-            for (names, told), room in _with_room(previews["arms"], pictures)
+            for (names, told), room in _with_room(previews["arms"], pictures, min(MOST_BYTES, most_bytes))
         ]
     ) + tag("p", NOTE, class_="note")
 
@@ -99,14 +100,14 @@ def _subtitle(preview: Json, arms: Sequence[Json]) -> str:
 
 
 def _with_room(
-    arms: Sequence[Json], pictures: Mapping[str, bytes]
+    arms: Sequence[Json], pictures: Mapping[str, bytes], most_bytes: int = MOST_BYTES
 ) -> list[tuple[tuple[list[str], Json], bool]]:
     """Return the groups of arms, each with whether the page has room for its picture."""
     taken = 0
     found: list[tuple[tuple[list[str], Json], bool]] = []
     for names, told in grouped(list(map(dict, arms))):
         size = len(pictures.get(told["digest"], b""))
-        has_room = taken + size <= MOST_BYTES
+        has_room = taken + size <= most_bytes
         taken += size if has_room else 0
         found.append(((names, told), has_room))
     return found

@@ -9,12 +9,13 @@ from typing import Any
 from markupsafe import Markup
 
 from harness.board import wording
+from harness.board.charts import cell_words
 from harness.board.markup import EMPTY, join, tag
 
 Json = Mapping[str, Any]
 
 _COLUMNS = (
-    ("rank", "#", "Rank by mean test accuracy"),
+    ("rank", "#", "Rank by mean test accuracy; beside it the ranks that all pairs of arms leave open"),
     ("arm", "arm", "The configuration"),
     ("verdict", "verdict", "Against the baseline; the reason stands with each arm below"),
     ("top1", "top-1, %", "Test accuracy, mean over replicates ± half the t interval"),
@@ -33,6 +34,9 @@ _COLUMNS = (
 )
 
 
+_FIRST = dict.fromkeys(("top1", "delta", "speed"), "descending")
+"""How a column is sorted when its heading is pressed for the first time: what is best comes first."""
+
 _MEANINGS = {
     "to target": "Training time to the target accuracy on the validation split, compiling included and evaluation "
     "not: median over the replicates that reached it, from the accuracy trials",
@@ -49,9 +53,24 @@ _MEANINGS = {
 
 def table(board: Json) -> Markup:
     """Return the leaderboard as a table in the order of ranks."""
-    head = [tag("th", label, scope="col", title=title, class_=key) for key, label, title in _COLUMNS]
-    body = [tag("tr", *_cells(row), class_="baseline" if row["baseline"] else None) for row in board["rows"]]
+    head = [
+        tag("th", label, scope="col", title=title, class_=key, data_first=_FIRST.get(key))
+        for key, label, title in _COLUMNS
+    ]
+    body = [
+        tag("tr", *_cells(row), class_="baseline" if row["baseline"] else None, data_verdict=_kind(row))
+        for row in board["rows"]
+    ]
     return tag("table", tag("thead", tag("tr", *head)), tag("tbody", join(body)), id="board")
+
+
+def _kind(row: Json) -> str:
+    """Return what the filter calls a row's verdict."""
+    if row["baseline"]:
+        return "baseline"
+    if not row.get("compared", True):
+        return "not compared"
+    return row["verdict"] or "no verdict"
 
 
 def measures_table(board: Json) -> Markup:
@@ -74,7 +93,9 @@ def measures_table(board: Json) -> Markup:
     note = next((row["time_to_target"]["top1"] for row in board["rows"] if row.get("time_to_target")), None)
     told = EMPTY if note is None else tag("p", f"Target: {note:g} % on the validation split.", class_="note")
     return (
-        tag("div", whole, class_="scroll", tabindex="0", role="region", aria_label="What the arms take")
+        tag(
+            "div", whole, class_="scroll framed", tabindex="0", role="region", aria_label="What the arms take"
+        )
         + told
     )
 
@@ -83,12 +104,14 @@ def _cells(row: Json) -> list[Markup]:
     difference, ratio = row["difference"], row["images_per_second_ratio"]
     stamps = [tag("span", stamp.partition(": ")[0], class_="stamp", title=stamp) for stamp in row["stamps"]]
     stamps += [tag("span", f"varies {key}", class_="stamp") for key in row["varies"]]
+    if cell := cell_words(row.get("cell")):
+        stamps.append(tag("span", cell, class_="stamp cell", title="its cell of the grid"))
     speed_title = None
     if ratio is not None:
         bounds = f"{wording.times(ratio['low'])} to {wording.times(ratio['high'])}"
         speed_title = f"ratio to the baseline by round: {bounds} over {ratio['rounds']} rounds"
     return [
-        _cell("rank", row["rank"], wording.rank(row)),
+        _cell("rank", row["rank"], _rank(row), title=_rank_title(row)),
         tag(
             "th",
             tag("a", row["arm"], href=f"#{anchor(row)}"),
@@ -128,6 +151,20 @@ def _cells(row: Json) -> list[Markup]:
             class_="some" if row["replicates"]["failed"] else "",
         ),
     ]
+
+
+def _rank(row: Json) -> Markup:
+    """Return the rank, and beside it the ranks that it may have."""
+    interval = row.get("rank_interval")
+    if not interval or row["rank"] is None or interval[0] == interval[1]:
+        return tag("span", wording.rank(row))
+    beside = f"{interval[0]}–{interval[1]}"
+    return tag("span", wording.rank(row), tag("span", beside, class_="faint interval"))
+
+
+def _rank_title(row: Json) -> str | None:
+    interval = row.get("rank_interval")
+    return f"rank {interval[0]} to {interval[1]}, from all pairs after Holm" if interval else None
 
 
 def _cell(key: str, value: object, content: object, *, class_: str = "", title: str | None = None) -> Markup:

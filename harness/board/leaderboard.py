@@ -3,21 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import orjson
 
-from harness.board import measures, rows, speed
+from harness.board import measures, rows, speed, tuning
+from harness.board.aggregate import aggregate_of
+from harness.board.by_class import by_class_of
+from harness.board.calibration import calibration_of
+from harness.board.claims import Measured, claims_of
+from harness.board.comparability import comparability_of, comparable_records, comparable_timings
 from harness.board.curves import curves_of
-from harness.board.environment import accuracy_stamps, shared_of, speed_hosts
+from harness.board.data import chance_of, data_of, has_other_test, test_count_of
+from harness.board.environment import accuracy_stamps, shared_of
+from harness.board.equal_compute import equal_compute_of
 from harness.board.parents import parents_of
+from harness.board.pareto import with_pareto
 from harness.board.previews import previews_of
+from harness.board.proof import idle_tricks
+from harness.board.ranks import NO_VERDICT, rank_intervals, ranked
 from harness.board.select import ArmTrials, Record, number_at, select, value_at
-from harness.board.verdict import Comparison, Rules, compare, rules_of
+from harness.board.speed_verdict import MARGIN as SPEED_MARGIN
+from harness.board.speed_verdict import speed_verdicts
+from harness.board.time_split import time_split_of, trials_of
+from harness.board.two_level import two_level_of
+from harness.board.verdict import Comparison, Rules, against_of, compare, rules_of
+from harness.suite.plan import NON_INFERIORITY_POINTS
 
 SCHEMA = 1
+OTHER_TEST = "not comparable: test data"
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What a board is made from, in order: the plan, what counts under it, and what is compared with what.
+
+    Attributes:
+        plan: The plan as JSON.
+        arms: Of the plan, by name.
+        trials: By arm, the records that count.
+        rounds: By arm and round, the timings that do.
+        chances: By arm, the accuracy of guessing, in points.
+        against: By arm, what it is compared with; the baseline of a cell names itself.
+        curves: By arm, over replicates.
+        rules: What the plan fixed.
+    """
+
+    plan: Mapping[str, Any]
+    arms: Mapping[str, Json]
+    trials: Mapping[str, ArmTrials]
+    rounds: Mapping[str, Mapping[int, Record]]
+    chances: Mapping[str, float]
+    against: Mapping[str, str]
+    curves: Mapping[str, Json]
+    rules: Rules
 
 
 def build(
@@ -28,6 +69,7 @@ def build(
     *,
     shared: Mapping[str, Any] | None = None,
     preview: Mapping[str, Any] | None = None,
+    allow_mixed: bool = False,
 ) -> Json:
     """Return the board as JSON: equal input gives equal output, whatever the order of the records.
 
@@ -38,56 +80,29 @@ def build(
         set_aside: What the store could not read, shown as it is.
         shared: By hash, what the records' `refs` stand for; what is absent is not shown.
         preview: What `previews.read_preview` found; one of another plan is left out, and a note says so.
+        allow_mixed: Pool what may not be compared, and say so.
     """
     shared = shared or {}
     arms: dict[str, Json] = {str(arm["name"]): arm for arm in plan.get("arms", [])}
     name = str(plan.get("baseline"))
-    trials, notes = select(plan, records)
-    baseline = trials.get(name, ArmTrials(name, ()))
-    rules = rules_of(plan, _test_count(plan, arms.get(name, {})))
-    chances = {arm: _chance(plan, arms[arm], trials[arm]) for arm in arms}
-    board_rows = {arm: rows.row_of(arms[arm], trials[arm], chances[arm], rules.alpha) for arm in arms}
-    stamps = {arm: rows.stamps_of(arms[arm], board_rows[arm], trials[arm], baseline) for arm in arms}
-    for arm in arms:
-        if not arms[arm].get("compared", True):
-            board_rows[arm]["compared"] = False
-        elif arms[arm].get("data") != arms.get(name, {}).get("data") and _other_test(
-            plan, arms[arm], arms.get(name, {})
-        ):
-            stamps[arm].append("not comparable: test data")
-    comparisons = compare(
-        {
-            arm: rows.paired(trials[arm], baseline, chances[arm], chances.get(name, 0.0))
-            for arm in arms
-            if arm != name and arms[arm].get("compared", True)
-        },
-        _refusals(plan, name, board_rows, stamps),
-        rules,
-    )
-    counted = [record for arm in trials.values() for record in arm.counted.values()]
-    notes += accuracy_stamps(counted, shared)
+    accuracy = comparable_records(plan, records, shared, allow_mixed=allow_mixed)
+    pace = comparable_timings(plan, timings, shared, allow_mixed=allow_mixed)
+    timings = pace.members
+    trials, notes = select(plan, accuracy.members)
+    rules = rules_of(plan, test_count_of(plan, arms.get(name, {})))
+    against = {arm: against_of(plan, arms[arm]) for arm in arms}
+    chances = {arm: chance_of(plan, arms[arm], trials[arm]) for arm in arms}
+    curves = {arm: curves_of(trials[arm].good.values(), rules.alpha) for arm in arms}
     rounds = speed.rounds_of(timings)
-    if speed_hosts((timing for arm in rounds.values() for timing in arm.values()), shared) > 1:
-        notes.append("speed not shown: the timings come from different machines")
-        rounds = {}
+    board_rows = _judged(Study(plan, arms, trials, rounds, chances, against, curves, rules))
+    counted = [record for arm in trials.values() for record in arm.counted.values()]
+    notes += [*accuracy.notes, *accuracy_stamps(counted, shared), *pace.notes]
     previews, left_out = previews_of(plan, preview)
     notes += left_out
+    ranks, intervals = rank_intervals(board_rows, trials, chances, against, rules, _no_verdicts(plan))
     for arm, row in board_rows.items():
-        row |= {"baseline": arm == name, **_compared(comparisons.get(arm))}
-        if not row.get("compared", True):
-            row["reason"] = "not compared: trained for other arms, neither ranked nor tested"
-        row |= parents_of(arm, arms, trials[arm], board_rows)
-        row |= speed.speed_of(rounds.get(arm, {}), rounds.get(name, {}))
-        if noisy := speed.noisy_rounds(rounds.get(arm, {})):
-            stamps[arm].append(f"noisy: {noisy} of {row['timing_rounds']} timing rounds")
-        row |= measures.timed(rounds.get(arm, {}))
-        row |= measures.trained(trials[arm], number_at(plan, "measure", "target_top1"))
-        stamps[arm] += measures.stamps_of(trials[arm], rounds.get(arm, {}))
-        for column in ("training_flops", "train_seconds"):
-            row[f"{column}_ratio"] = _ratio(row[column], board_rows.get(name, {}).get(column))
-            if cost := row.get("parents_cost"):
-                cost[f"{column}_ratio"] = _ratio(cost[column], board_rows.get(name, {}).get(column))
-        row["stamps"] = stamps[arm]
+        row["rank_interval"] = intervals.get(arm)
+    claims = claims_of(plan, Measured(arms, board_rows, trials, chances, rounds), rules)
     return {
         "schema": SCHEMA,
         "protocol": plan.get("protocol"),
@@ -97,10 +112,13 @@ def build(
         "settings": _settings(plan, rules),
         "verdicts": bool(plan.get("verdicts")),
         "verdicts_reason": str(plan.get("verdicts_reason") or ""),
+        "comparability": comparability_of(accuracy, pace),
         "stamps": notes,
-        "data": _data(plan, arms),
-        "rows": _ranked(board_rows),
-        "curves": {arm: curves_of(trials[arm].good.values()) for arm in arms},
+        "data": data_of(plan, arms),
+        "rows": with_pareto(ranked(board_rows, against)),
+        "ranks": ranks,
+        "aggregate": aggregate_of(plan, arms, board_rows, trials, chances, against, rules.alpha),
+        "curves": curves,
         "failures": [failure for arm in arms for failure in rows.failures_of(trials[arm])],
         "set_aside": sorted(
             set_aside, key=lambda item: orjson.dumps(item, option=orjson.OPT_SORT_KEYS, default=str)
@@ -109,61 +127,133 @@ def build(
         "hosts": _known(shared_of([*counted, *timings], "host", shared)),
         "code": _known(shared_of(counted, "code", shared)),
         "reproduce": _reproduce(plan, counted, shared),
+        "by_class": by_class_of(plan, trials, rules.alpha),
+        "calibration": calibration_of(plan, trials, board_rows, rounds, rules),
         **({"previews": previews} if previews else {}),
+        **({"claims": claims} if claims else {}),
+        **({"tuning": tuned} if (tuned := tuning.tuning_of(plan)) else {}),
     }
 
 
+def _judged(study: Study) -> dict[str, Json]:
+    """Return the rows by arm, each compared with its baseline in accuracy, speed, memory and cost."""
+    rules, arms, trials, rounds = study.rules, study.arms, study.trials, study.rounds
+    board_rows = {arm: rows.row_of(arms[arm], trials[arm], study.chances[arm], rules.alpha) for arm in arms}
+    baselines = {one: trials.get(one, ArmTrials(one, ())) for one in study.against.values()}
+    stamps = _stamps(study.plan, arms, board_rows, trials, baselines)
+    pairs = {
+        arm: rows.paired(trials[arm], baselines[base], study.chances[arm], study.chances.get(base, 0.0))
+        for arm, base in study.against.items()
+        if arm != base and arms[arm].get("compared", True)
+    }
+    refusals = _refusals(study.plan, study.against, board_rows, stamps)
+    comparisons = compare(pairs, refusals, rules)
+    # Correctness on other examples has no pairs.
+    alike = {arm: arm if OTHER_TEST in stamps[arm] else base for arm, base in study.against.items()}
+    extents = two_level_of(trials, alike, rules.alpha, rules.alpha / rules.family)
+    margin = number_at(study.plan, "non_inferiority_points")
+    paces = speed_verdicts(
+        rounds, study.against, pairs, refusals, rules, NON_INFERIORITY_POINTS if margin is None else margin
+    )
+    for arm, row in board_rows.items():
+        base = study.against[arm]
+        row |= {"baseline": arm == base, "against": base, **_compared(comparisons.get(arm), extents[arm][1])}
+        row |= {"two_level": extents[arm][0], "p_better": None, "equal_compute": None}
+        if arm in pairs and base in arms:
+            row |= _beside(study, arm, row, board_rows[base])
+        if not row.get("compared", True):
+            row["reason"] = "not compared: trained for other arms, neither ranked nor tested"
+        row |= speed.speed_of(rounds.get(arm, {}), rounds.get(base, {})) | paces[arm]
+        if noisy := speed.noisy_rounds(rounds.get(arm, {})):
+            stamps[arm].append(f"noisy: {noisy} of {row['timing_rounds']} timing rounds")
+        row |= parents_of(arm, arms, trials[arm], board_rows)
+        row |= measures.timed(rounds.get(arm, {}))
+        row |= measures.trained(trials[arm], number_at(study.plan, "measure", "target_top1"))
+        stamps[arm] += measures.stamps_of(trials[arm], rounds.get(arm, {}))
+        for column in ("training_flops", "train_seconds"):
+            row[f"{column}_ratio"] = _ratio(row[column], board_rows.get(base, {}).get(column))
+            if cost := row.get("parents_cost"):
+                cost[f"{column}_ratio"] = _ratio(cost[column], board_rows.get(base, {}).get(column))
+        row |= {"time_split": time_split_of(trials[arm]), "trials": trials_of(trials[arm])}
+        row |= {key: arms[arm][key] for key in ("cell",) if arms[arm].get(key)}
+        row |= tuning.tuned_of(arms[arm], row)
+        stamps[arm] += tuning.stamps_of(arms[arm])
+        row["stamps"] = stamps[arm]
+    return board_rows
+
+
+def _beside(study: Study, arm: str, row: Json, base: Json) -> Json:
+    """Return what else tells an arm from its baseline: the odds of a replicate, accuracy at equal compute."""
+    other = study.against[arm]
+    return {
+        "p_better": rows.better_of(
+            study.trials[arm],
+            study.trials[other],
+            study.chances[arm],
+            study.chances[other],
+            study.rules.alpha / study.rules.family,
+        ),
+        "equal_compute": equal_compute_of(row, base, study.curves[arm], study.curves[other]),
+    }
+
+
+def _stamps(
+    plan: Mapping[str, Any],
+    arms: Mapping[str, Json],
+    board_rows: Mapping[str, Json],
+    trials: Mapping[str, ArmTrials],
+    baselines: Mapping[str, ArmTrials],
+) -> dict[str, list[str]]:
+    """Return by arm what a reader has to know before believing its accuracy; mark the arms that nobody compares."""
+    stamps = {}
+    for arm, told in arms.items():
+        base = against_of(plan, told)
+        stamps[arm] = rows.stamps_of(told, board_rows[arm], trials[arm], baselines[base])
+        other = arms.get(base, {})
+        if not told.get("compared", True):
+            board_rows[arm]["compared"] = False
+        elif told.get("data") != other.get("data") and has_other_test(plan, told, other):
+            stamps[arm].append(OTHER_TEST)
+    return stamps
+
+
+def _no_verdicts(plan: Mapping[str, Any]) -> str | None:
+    return None if plan.get("verdicts") else str(plan.get("verdicts_reason") or "the plan asks for none")
+
+
 def _refusals(
-    plan: Mapping[str, Any], baseline: str, board_rows: Mapping[str, Json], stamps: Json
+    plan: Mapping[str, Any],
+    against: Mapping[str, str],
+    board_rows: Mapping[str, Json],
+    stamps: Mapping[str, Sequence[str]],
 ) -> dict[str, str]:
     """Say for each arm why it gets no verdict, where that does not hang on its differences."""
-    general = None
-    if not plan.get("verdicts"):
-        general = f"no verdict: {plan.get('verdicts_reason') or 'the plan asks for none'}"
-    elif baseline not in board_rows or not board_rows[baseline]["replicates"]["good"]:
-        general = f'no verdict: the baseline "{baseline}" has no result'
-    elif rows.is_unstable(board_rows[baseline]):
-        general = f'no verdict: the baseline "{baseline}" is unstable'
     refusals = {}
     for arm, row in board_rows.items():
-        own = next((f"no verdict: {stamp}" for stamp in stamps[arm] if stamp.startswith(_NO_VERDICT)), None)
+        base = against[arm]
+        reason = next((stamp for stamp in stamps[arm] if stamp.startswith(NO_VERDICT)), None)
         if row["top1"] is None:
-            own = own or "no verdict: no replicate has a result"
-        if reason := own or general:
-            refusals[arm] = reason
+            reason = reason or "no replicate has a result"
+        if idle := idle_tricks(row, board_rows.get(base, {})):
+            reason = reason or f"a no-op, {', '.join(idle)} never acted and nothing else differs"
+        reason = reason or _no_verdicts(plan)
+        if base not in board_rows or not board_rows[base]["replicates"]["good"]:
+            reason = reason or f'the baseline "{base}" has no result'
+        elif rows.is_unstable(board_rows[base]):
+            reason = reason or f'the baseline "{base}" is unstable'
+        if reason:
+            refusals[arm] = f"no verdict: {reason}"
     return refusals
 
 
-_NO_VERDICT = ("not run", "failed", "not comparable")
-
-
-def _ranked(board_rows: Mapping[str, Json]) -> list[Json]:
-    """Return the rows by mean accuracy with their ranks, equal means sharing one; what cannot be ranked comes last."""
-
-    def is_ranked(row: Json) -> bool:
-        if row["top1"] is None or not row.get("compared", True):
-            return False
-        return not any(stamp.startswith(_NO_VERDICT) for stamp in row["stamps"])
-
-    ranked = sorted(
-        filter(is_ranked, board_rows.values()), key=lambda row: (-row["top1"]["mean"], row["arm"])
-    )
-    for position, row in enumerate(ranked, start=1):
-        above = ranked[position - 2] if position > 1 else None
-        tied = above is not None and above["top1"]["mean"] == row["top1"]["mean"]
-        row["rank"] = above["rank"] if above is not None and tied else position
-    rest = sorted((row for row in board_rows.values() if not is_ranked(row)), key=lambda row: row["arm"])
-    return [*ranked, *({**row, "rank": None} for row in rest)]
-
-
-def _compared(comparison: Comparison | None) -> Json:
+def _compared(comparison: Comparison | None, two_level: Json | None) -> Json:
     if comparison is None:
         return {"difference": None, "verdict": None, "reason": "the baseline"}
     told = asdict(comparison)
     numbers = {key: told[key] for key in ("nonzero", "p", "p_holm", "p_equal", "detectable")}
     difference = rows.shown(comparison.difference)
     return {
-        "difference": None if difference is None else {**difference, **numbers},
+        "difference": None if difference is None else {**difference, **numbers, "two_level": two_level},
         "verdict": comparison.verdict,
         "reason": comparison.reason,
     }
@@ -173,6 +263,8 @@ def _settings(plan: Mapping[str, Any], rules: Rules) -> Json:
     return {
         "alpha": rules.alpha,
         "margin_points": rules.margin,
+        "speed_margin": SPEED_MARGIN,
+        "non_inferiority_points": plan.get("non_inferiority_points", NON_INFERIORITY_POINTS),
         "equal_margin_points": rules.equal_margin,
         "family": rules.family,
         "needed_replicates": rules.needed,
@@ -180,60 +272,6 @@ def _settings(plan: Mapping[str, Any], rules: Rules) -> Json:
         "seed": plan.get("seed"),
         "timing_rounds": value_at(plan.get("timing"), "rounds"),
     }
-
-
-def _manifest(plan: Mapping[str, Any], arm: Json) -> Json:
-    return (plan.get("manifests") or {}).get(arm.get("data")) or {}
-
-
-def _classes(manifest: Json) -> int:
-    classes = manifest.get("classes")
-    return len(classes) if isinstance(classes, list) else int(classes or 0)
-
-
-def _test_count(plan: Mapping[str, Any], arm: Json) -> int:
-    return int(number_at(_manifest(plan, arm), "splits", "test", "count") or 0)
-
-
-def _other_test(plan: Mapping[str, Any], arm: Json, baseline: Json) -> bool:
-    own, other = (value_at(_manifest(plan, one), "splits", "test", "digest") for one in (arm, baseline))
-    return own is None or own != other
-
-
-def _chance(plan: Mapping[str, Any], arm: Json, trials: ArmTrials) -> float:
-    """Return the accuracy of guessing, in points: from the manifest, else from what a record says of it."""
-    if classes := _classes(_manifest(plan, arm)):
-        return 100.0 / classes
-    told = (number_at(record, "chance_top1") for record in trials.counted.values())
-    return next((value for value in told if value is not None), 0.0)
-
-
-def _data(plan: Mapping[str, Any], arms: Mapping[str, Json]) -> list[Json]:
-    users = {str(arm["data"]): arm for arm in arms.values() if arm.get("data")}
-    manifests = plan.get("manifests") or {}
-    found = [(digest, manifests.get(digest) or {}) for digest in sorted(users)]
-    return [
-        {
-            "hash": digest,
-            "dataset": _dataset_name(value_at(users[digest], "recipe", "dataset")) or manifest.get("dataset"),
-            "classes": _classes(manifest),
-            "licence": manifest.get("licence"),
-            "train": value_at(manifest, "splits", "train", "count"),
-            "test": value_at(manifest, "splits", "test", "count"),
-        }
-        for digest, manifest in found
-    ]
-
-
-def _dataset_name(normal: Any) -> str:
-    """Return a dataset as people say it: `subset of digits`."""
-    if not isinstance(normal, dict):
-        return ""
-    inner = next(
-        (v for v in (normal.get("params") or {}).values() if isinstance(v, dict) and "name" in v), None
-    )
-    name = str(normal.get("name") or "")
-    return f"{name} of {_dataset_name(inner)}" if inner else name
 
 
 def _ratio(own: float | None, other: float | None) -> float | None:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import orjson
 from markupsafe import Markup
 
-from harness.board import charts, wording
-from harness.board.chart_norms import gradient_norms
+from harness.board import charts, html_verdicts, wording
+from harness.board.chart_curves import CHARTS, learning_curves
+from harness.board.chart_forest import forest
+from harness.board.chart_reliability import calibration_errors, reliability
+from harness.board.chart_scatter import MEMORY, SPEED, scatter
+from harness.board.chart_time import time_split
+from harness.board.html_arms import card, cut
+from harness.board.html_classes import class_tables, confusions
 from harness.board.html_preview import gallery, hash_of
-from harness.board.html_table import anchor, badge, measures_table, table
+from harness.board.html_table import measures_table, table
 from harness.board.markup import EMPTY, join, tag
 
 Json = Mapping[str, Any]
 
 MOST_FAILURES = 100
-LONGEST_TEXT = 8_000
+MOST_BYTES = 1_900_000
+"""A page, in bytes: pictures get what is left of it."""
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -35,7 +41,12 @@ def html(board: Json, pictures: Mapping[str, bytes] = MappingProxyType({})) -> s
     script = (_TEMPLATES / "board.js").read_text(encoding="utf-8")
     page = Markup((_TEMPLATES / "board.html").read_text(encoding="utf-8"))
     images = "img-src data:; " if board.get("previews") else ""
-    return page.format(
+    sections = _parts(board)
+    drawn = join([_section(title, content, name) for name, title, content in sections])
+    arms = join([card(board, row) for row in board["rows"]])
+    whole, failures = table(board), _failures(board)
+    taken = sum(map(len, (style, script, drawn, arms, whole, failures)))
+    whole_page = page.format(
         policy=f"default-src 'none'; {images}style-src '{hash_of(style)}'; script-src '{hash_of(script)}'; "
         "base-uri 'none'; form-action 'none'",
         style=Markup(style),
@@ -43,14 +54,35 @@ def html(board: Json, pictures: Mapping[str, bytes] = MappingProxyType({})) -> s
         suite=wording.plain(board["suite"]),
         subtitle=wording.summary(board),
         tally=_tally(board),
+        navigation=_navigation(sections, board),
         notices=_notices(board),
-        table=table(board),
-        method=wording.method(board),
-        charts=_charts(board, pictures),
-        arms=join([_arm(board, row) for row in board["rows"]]),
-        failures=_failures(board),
+        table=whole,
+        method=_method(board),
+        charts=drawn,
+        previews=_previews(board, pictures, MOST_BYTES - taken),
+        arms=arms,
+        failures=failures,
         provenance=_provenance(board),
     )
+    # Plain text from here on: what is added to Markup would be escaped.
+    return str(whole_page)
+
+
+def _previews(board: Json, pictures: Mapping[str, bytes], room: int) -> Markup:
+    """Return the gallery, its pictures as far as the page has room for them: base64 makes 4 characters of 3 bytes."""
+    if not (previews := board.get("previews")):
+        return EMPTY
+    content = gallery(previews, pictures, max(0, room * 3 // 4))
+    return _section("What the augmentations do", content, "augmentations")
+
+
+def _method(board: Json) -> str:
+    """Return how verdicts and ranks came about."""
+    ranks = board.get("ranks") or {}
+    if ranks.get("reason"):
+        return f"{wording.method(board)} No rank intervals: {wording.plain(ranks['reason'])}."
+    beside = " Beside a rank: those that all pairs of arms leave open, after Holm." if ranks else ""
+    return wording.method(board) + beside
 
 
 def _tally(board: Json) -> Markup:
@@ -72,85 +104,49 @@ def _notices(board: Json) -> Markup:
     return tag("ul", *(tag("li", notice) for notice in notices), class_="notices") if notices else EMPTY
 
 
-def _charts(board: Json, pictures: Mapping[str, bytes]) -> Markup:
-    forest = charts.forest(board)
-    curves = [
-        charts.learning_curves(board, "validation_top1", "Validation top-1, %"),
-        charts.learning_curves(board, "train_loss", "Training loss"),
+def _parts(board: Json) -> list[tuple[str, str, Markup]]:
+    """Return the sections between table and arms: name, title, content; empty ones are left out."""
+    curves = [drawn for name, label in CHARTS if (drawn := learning_curves(board, name, label))]
+    against = [drawn for cost in (SPEED, MEMORY) if (drawn := scatter(board, cost))]
+    errors = [drawn for draw in (reliability, calibration_errors) if (drawn := draw(board))]
+    found = [
+        ("claims", "Claims", html_verdicts.claims(board)),
+        ("forest", "Differences from the baseline", forest(board)),
+        ("aggregate", "Over all data sets", html_verdicts.aggregate(board)),
+        ("costs", "Speed and memory", html_verdicts.costs(board)),
+        ("speed", "Accuracy and its price", tag("div", *against, class_="stack") if against else EMPTY),
+        ("curves", "Learning curves", _side_by_side(curves, board)),
+        ("classes", "Class by class", class_tables(board)),
+        ("confusion", "What is taken for what", confusions(board)),
+        ("reliability", "Is the confidence earned?", _side_by_side(errors, board)),
+        ("time", "Where the time goes", time_split(board)),
+        ("measures", "What the arms take", measures_table(board)),
+        ("tuning", "Tuning", html_verdicts.tuning(board)),
+        ("calibration", "Can this board be believed?", html_verdicts.calibration(board)),
+        ("comparability", "What may be compared", html_verdicts.comparability(board)),
     ]
-    parts = [_section("Differences from the baseline", forest, "forest")] if forest else []
-    drawn = [curve for curve in curves if curve]
-    if drawn:
-        parts.append(
-            _section("Learning curves", tag("div", *drawn, class_="pair") + charts.legend(board), "curves")
-        )
-    if plot := charts.scatter(board):
-        parts.append(_section("Accuracy and speed", plot, "speed"))
-    if measures := measures_table(board):
-        parts.append(_section("What the arms take", measures, "measures"))
-    if previews := board.get("previews"):
-        parts.append(_section("What the augmentations do", gallery(previews, pictures), "augmentations"))
-    return join(parts)
+    return [part for part in found if part[2]]
+
+
+def _side_by_side(drawn: list[Markup], board: Json) -> Markup:
+    return tag("div", *drawn, class_="pair") + charts.legend(board) if drawn else EMPTY
 
 
 def _section(title: str, content: Markup, name: str) -> Markup:
     return tag("section", tag("h2", title), content, id=f"section-{name}")
 
 
-def _arm(board: Json, row: Json) -> Markup:
-    stamps = (
-        tag("ul", *(tag("li", stamp) for stamp in row["stamps"]), class_="stamps") if row["stamps"] else EMPTY
-    )
-    pipeline, recipe = board["pipelines"].get(row["arm"]), row["recipe"]
-    parts = [stamps, tag("dl", *_facts(row))]
-    if norms := gradient_norms(board["curves"].get(row["arm"]) or {}):
-        parts.append(tag("h4", "Gradient norms") + norms)
-    if costs := row.get("augmentations"):
-        lines = [tag("li", wording.augmentation_cost(cost)) for cost in costs]
-        parts.append(tag("h4", "What its augmentations cost") + tag("ul", *lines, class_="costs"))
-    if pipeline:
-        parts.append(tag("h4", "Resolved pipeline") + tag("pre", _cut(pipeline), tabindex="0"))
-    if recipe:
-        written = orjson.dumps(recipe, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode()
-        parts.append(tag("h4", "Recipe") + tag("pre", _cut(written), tabindex="0"))
-    heading = tag(
-        "summary",
-        tag("h3", row["arm"]),
-        badge(row),
-        tag("span", wording.with_half_width(row["top1"]) + " %", class_="figure"),
-        EMPTY if row["baseline"] else tag("p", row["reason"], class_="reason"),
-    )
-    return tag("details", heading, *parts, id=anchor(row), class_="card")
-
-
-def _facts(row: Json) -> list[Markup]:
-    """Return the numbers that the table has no room for."""
-    counts, step = row["replicates"], row["step_seconds"]
-    spread = "" if step["iqr"] is None else f", IQR {wording.duration(step['iqr'])}"
-    facts = [
-        ("Replicates", f"{counts['good']} good of {counts['planned']}, {row['attempts']} attempts"),
-        ("How they ended", ", ".join(f"{number} {name}" for name, number in row["statuses"].items())),
-        ("Validation top-1", wording.decimal(row["validation_top1"]) + " %"),
-        ("Training FLOPs", wording.count(row["training_flops"])),
-        ("Training time", wording.duration(row["train_seconds"])),
-        ("Step", wording.duration(step["median"]) + spread),
-        ("Evaluation", wording.decimal(row["evaluation_images_per_second"], 0) + " images/s"),
-    ]
-    if row.get("parents"):
-        facts.append(("Needs", wording.parents(row)))
-    if difference := row["difference"]:
-        for name, key in (("Sign-flip p", "p"), ("p after Holm", "p_holm"), ("p of equality", "p_equal")):
-            facts.append((name, wording.ABSENT if difference[key] is None else f"{difference[key]:.3g}"))
-        facts.append(("Found in 4 of 5 runs", wording.decimal(difference["detectable"]) + " points"))
-    facts += [(name, wording.with_half_width(value, 3)) for name, value in row["metrics"].items()]
-    facts += [
-        (f"{trick}: {value['name']}", f"{value['mean']:.4g}") for trick, value in row["observables"].items()
-    ]
-    return [
-        tag("div", tag("dt", name), tag("dd", value))
-        for name, value in facts
-        if not value.startswith(wording.ABSENT)
-    ]
+def _navigation(parts: Sequence[tuple[str, str, Markup]], board: Json) -> Markup:
+    """Return links to the sections, those of the page's frame included."""
+    named = [(name, title) for name, title, _ in parts]
+    if board.get("previews"):
+        named.append(("augmentations", "What the augmentations do"))
+    named.append(("arms", "Arms"))
+    if board["failures"] or board["set_aside"]:
+        named.append(("failures", "Failures"))
+    named.append(("provenance", "How this board was made"))
+    links = [tag("li", tag("a", title, href=f"#section-{name}")) for name, title in named]
+    return tag("nav", tag("ul", *links), aria_label="Sections")
 
 
 def _failures(board: Json) -> Markup:
@@ -183,7 +179,7 @@ def _failure(failure: Json) -> list[Markup]:
         )
     if culprit.get("traceback"):
         parts.append(
-            tag("details", tag("summary", "traceback"), tag("pre", _cut(culprit["traceback"]), tabindex="0"))
+            tag("details", tag("summary", "traceback"), tag("pre", cut(culprit["traceback"]), tabindex="0"))
         )
     return parts
 
@@ -220,11 +216,3 @@ def _line(value: Any) -> str:
             f"{key} {_line(entry)}" for key, entry in value.items() if entry not in (None, [], {})
         )
     return ", ".join(map(_line, value)) if isinstance(value, list) else str(value)
-
-
-def _cut(content: str) -> str:
-    return (
-        content
-        if len(content) <= LONGEST_TEXT
-        else content[:LONGEST_TEXT] + "\n… (cut; whole in leaderboard.json)"
-    )

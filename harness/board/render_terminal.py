@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from harness.board import wording
+from harness.board import claim_words, tuning, wording
 from harness.board.wording import plain
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 WIDTH = 100
 _STYLES = {"better": "bold cyan", "worse": "bold yellow", "equal": "green", "not resolved": "dim"}
+_CLAIM_STYLES = {"reproduced": "bold cyan", "weaker": "cyan", "contradicted": "bold yellow"}
 
 
 def terminal(board: Mapping[str, Any]) -> RenderableType:
@@ -53,9 +54,33 @@ def terminal(board: Mapping[str, Any]) -> RenderableType:
         for row in board["rows"]
         if not row["baseline"] or row["stamps"] or row.get("parents")
     ]
+    calibration = [Text(told, style="dim")] if (told := wording.calibration(board)) else []
     return Group(
-        title, *notices, Text(), table, Text(), *reasons, Text(), Text(wording.method(board), style="dim")
+        title,
+        *notices,
+        Text(),
+        table,
+        Text(),
+        *reasons,
+        Text(),
+        Text(wording.method(board), style="dim"),
+        *calibration,
+        *([Text(told, style="dim")] if (told := tuning.tuning_line(board)) else []),
+        *_claims(board.get("claims") or []),
     )
+
+
+def _claims(claims: list[dict[str, Any]]) -> list[RenderableType]:
+    from rich.text import Text
+
+    lines: list[RenderableType] = [Text(), Text("Claims", style="bold")] if claims else []
+    for claim in claims:
+        name, arms, metric, claimed, measured, verdict = map(plain, claim_words.claim_cells(claim))
+        told = f"  {arms}, {metric}: claimed {claimed}, measured {measured}"
+        style = _CLAIM_STYLES.get(verdict, "dim")
+        lines.append(Text.assemble((f"  {name}  ", "bold"), (verdict, style), told))
+        lines.append(Text(f"    {plain(claim_words.claim_remark(claim))}", style="dim"))
+    return lines
 
 
 def _narrow(text: str) -> str:

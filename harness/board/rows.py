@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.board.select import FAILED_BY_ARM, ArmTrials, Record, number_at, numbers_at, value_at
-from harness.board.statistics import Estimate, estimate, mean_of, median_of
+from harness.board.statistics import Estimate, estimate, mean_of, median_of, probability_of_better
 
 Json = dict[str, Any]
 
@@ -96,10 +96,13 @@ def stamps_of(arm: Json, row: Json, trials: ArmTrials, baseline: ArmTrials) -> l
     if trials.name != baseline.name and arm.get("compared", True):
         if is_no_op(trials, baseline):
             equal = "weights and outputs equal the baseline's, bit for bit"
-            acted = [name for name, value in row["observables"].items() if value["low"] > 0.0]
+            # One that the baseline has as well proves nothing of what the arm adds.
+            theirs = _names(list(baseline.good.values()), "observables")
+            acted = [n for n, value in row["observables"].items() if value["low"] > 0.0 and n not in theirs]
             # What saves memory and recomputes (checkpointing) is to change no bit: its observable tells that it is on.
             stamps.append(f"exact: {equal}, with {', '.join(acted)} at work" if acted else f"no-op: {equal}")
-        if order_differs(arm, trials, baseline):
+        # A copy for calibration has streams of its own, on purpose.
+        if not arm.get("copy_of") and order_differs(arm, trials, baseline):
             stamps.append("not comparable: order")
     stamps += [
         f"no-op: {name} was 0 in every replicate"
@@ -141,12 +144,29 @@ def order_differs(arm: Json, trials: ArmTrials, baseline: ArmTrials) -> bool:
 
 def paired(trials: ArmTrials, baseline: ArmTrials, chance: float, baseline_chance: float) -> list[float]:
     """Return arm minus baseline by replicate, in points, where both have a record that may take part."""
-    own, other = test_top1(trials, chance), test_top1(baseline, baseline_chance)
-    return [
-        own[replicate] - other[replicate]
-        for replicate in sorted(own.keys() & other.keys())
-        if not trials.counted[replicate].get("changes") and not baseline.counted[replicate].get("changes")
-    ]
+    own, other = paired_values(trials, chance), paired_values(baseline, baseline_chance)
+    return [own[replicate] - other[replicate] for replicate in sorted(own.keys() & other.keys())]
+
+
+def paired_values(trials: ArmTrials, chance: float) -> dict[int, float]:
+    """Return test accuracy by replicate, in points, of those that may take part in a comparison."""
+    return {
+        replicate: value
+        for replicate, value in test_top1(trials, chance).items()
+        if not trials.counted[replicate].get("changes")
+    }
+
+
+def better_of(
+    trials: ArmTrials, baseline: ArmTrials, chance: float, baseline_chance: float, alpha: float
+) -> Json | None:
+    """Return P(a replicate of the arm is more accurate than one of its baseline) with its interval."""
+    found = probability_of_better(
+        list(paired_values(trials, chance).values()),
+        list(paired_values(baseline, baseline_chance).values()),
+        alpha,
+    )
+    return None if found is None else dict(zip(("mean", "low", "high"), found, strict=True))
 
 
 def failures_of(trials: ArmTrials) -> list[Json]:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.record.record import ended_order
+
 Record = Mapping[str, Any]
 
 FAILED_BY_ARM = frozenset({"diverged", "oom", "timeout", "crashed", "failed"})
@@ -98,12 +100,12 @@ def select(plan: Mapping[str, Any], records: Iterable[Record]) -> tuple[dict[str
     return trials, notes
 
 
-def _order(record: Record) -> tuple[str, int, str]:
-    return str(record.get("trial")), int(record.get("attempt") or 0), str(record.get("content_hash"))
+def _order(record: Record) -> tuple[str, str, int, str]:
+    return str(record.get("trial")), *ended_order(record)
 
 
 def _take(trials: ArmTrials, replicate: int, record: Record) -> None:
-    """Enter an attempt. They come in ascending order, and the first that ended for good stands: no second tries."""
+    """Enter an attempt. They come as they ended, and the first that ended for good stands: no second tries."""
     trials.attempts.append((replicate, record))
     final = record.get("status") == "completed" or record.get("status") in FAILED_BY_ARM
     if final and trials.counted.setdefault(replicate, record) is record and is_good(record):

@@ -12,7 +12,7 @@ from harness.board.statistics import (
     equivalence_p,
     estimate,
     holm,
-    sign_flip_p,
+    sign_flip_ps,
 )
 from harness.suite.plan import needed_replicates
 
@@ -26,7 +26,7 @@ class Rules:
 
     Attributes:
         alpha: Level of the family.
-        family: Number of arms that are compared with the baseline, failed ones included.
+        family: Number of arms that are compared with a baseline, over all cells of a grid, failed ones included.
         margin: Smallest difference that matters, in points.
         equal_margin: What "equal" has to stay within, in points.
         needed: Fewest non-zero differences with which significance is possible.
@@ -43,7 +43,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One arm against the baseline; differences are arm minus baseline, in points.
+    """One arm against its baseline; differences are arm minus baseline, in points.
 
     Attributes:
         difference: Mean with an interval simultaneous over the family; None without pairs.
@@ -51,7 +51,7 @@ class Comparison:
         p: Of the sign-flip test; None where no verdict is given.
         p_holm: The same after Holm over the family.
         p_equal: Of the two one-sided tests; significant at alpha / family.
-        detectable: What difference these pairs would have found in 80 % of runs.
+        detectable: What true difference would be found, and to be beyond the margin, in 80 % of such runs.
         verdict: "better", "worse", "equal", "not resolved", or None.
         reason: One line.
     """
@@ -66,10 +66,15 @@ class Comparison:
     reason: str
 
 
+def against_of(plan: Mapping[str, Any], arm: Mapping[str, Any]) -> str:
+    """Return the arm that an arm is compared with: the plan's baseline, or that of its cell, which names itself."""
+    return str(arm.get("against") or plan.get("baseline"))
+
+
 def rules_of(plan: Mapping[str, Any], test_count: int) -> Rules:
     """Read the rules from a plan; `test_count` is the number of test examples, 0 where it is not known."""
     alpha = float(plan.get("alpha") or DEFAULT_ALPHA)
-    others = [arm for arm in plan.get("arms", []) if arm["name"] != plan.get("baseline")]
+    others = [arm for arm in plan.get("arms", []) if arm["name"] != against_of(plan, arm)]
     family = max(1, sum(1 for arm in others if arm.get("compared", True)))
     margin = plan.get("margin_points")
     if margin is None:
@@ -88,7 +93,7 @@ def rules_of(plan: Mapping[str, Any], test_count: int) -> Rules:
 def compare(
     differences: Mapping[str, Sequence[float]], refusals: Mapping[str, str], rules: Rules
 ) -> dict[str, Comparison]:
-    """Compare every arm with the baseline.
+    """Compare every arm with its baseline.
 
     Args:
         differences: By arm, one number a paired replicate, in points.
@@ -100,7 +105,9 @@ def compare(
         **refusals,
     }
     tested = [arm for arm in differences if arm not in refusals]
-    p_values = {arm: sign_flip_p(differences[arm], rules.seed) for arm in tested}
+    share = rules.alpha / rules.family
+    found = sign_flip_ps([differences[arm] for arm in tested], rules.seed, share)
+    p_values = dict(zip(tested, found, strict=True))
     # Arms without a verdict stay in the family that was declared: their p-values are taken to be 1.
     filled = [*p_values.values(), *[1.0] * (rules.family - len(tested))]
     adjusted = dict(zip(tested, holm(filled), strict=False))
@@ -125,7 +132,7 @@ def _compare_one(
     share = rules.alpha / rules.family
     difference = estimate(differences, share)
     nonzero = sum(1 for value in differences if value != 0.0)
-    detectable = detectable_difference(differences, share)
+    detectable = detectable_difference(differences, share, rules.margin)
     p_equal = None if refusal else equivalence_p(differences, rules.equal_margin)
     verdict: str | None = None
     reason = refusal or ""
@@ -169,7 +176,7 @@ def _judge(
     if nonzero < rules.needed:
         reason += f", of which {nonzero} differ and {rules.needed} would have to"
     if detectable:
-        reason += f"; {max(detectable, rules.margin):.2g} points would be found in 4 of 5 such runs"
+        reason += f"; {detectable:.2g} points would be found in 4 of 5 such runs"
     return "not resolved", reason
 
 

@@ -225,6 +225,16 @@ def method(board: Mapping[str, Any]) -> str:
     )
 
 
+def calibration(board: Mapping[str, Any]) -> str:
+    """Return what the board resolves and whether its A/A copies and splits back it, in one line; else empty."""
+    told = board.get("calibration") or {}
+    if told.get("resolution_points") is None and not told.get("copies"):
+        return ""  # nothing was compared
+    resolution = f"Resolution: {decimal(told['resolution_points'])} points, the median over arms. "
+    words = told["verdict"].capitalize() + ": " if told["verdict"] else "Calibration: "
+    return ("" if told["resolution_points"] is None else resolution) + words + plain(told["reason"]) + "."
+
+
 def notices(board: Mapping[str, Any]) -> list[str]:
     """Return what has to be known of the board as a whole."""
     lines = [plain(stamp) for stamp in board["stamps"]]

@@ -14,7 +14,7 @@ from harness.record.files import make_folder, write_over
 def write(
     board: Mapping[str, Any], folder: Path, pictures: Mapping[str, bytes] = MappingProxyType({})
 ) -> list[Path]:
-    """Write `leaderboard.{md,csv,json,html}` into `folder`, each whole or not at all; return the paths.
+    """Write `leaderboard.{md,csv,json,tex,html}` into `folder`, each whole or not at all; return the paths.
 
     A file that holds the same already is left alone. `pictures` are those of the board's previews, by digest.
 
@@ -25,6 +25,7 @@ def write(
         "json": render.json(board),
         "csv": render.csv(board),
         "md": render.markdown(board),
+        "tex": render.latex(board),
         "html": render.html(board, pictures),
     }
     make_folder(folder)

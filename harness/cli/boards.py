@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import orjson
+
+from harness.board import render
 from harness.board.leaderboard import build
 from harness.board.previews import read_pictures, read_preview
 from harness.board.write import write
 from harness.cli.output import say, say_json, show
+from harness.cli.tuning import refuse_search
 from harness.errors import StoreError
+from harness.record.compact import without_collecting
+from harness.record.index import remember, unchanged
 from harness.record.store import Reading, Store
 
 _NOTHING_TO_COMPARE = 3
 
 
-def build_board(plan: Mapping[str, Any], reading: Reading, folder: Path) -> tuple[dict[str, Any], list[Path]]:
+def build_board(
+    plan: Mapping[str, Any], reading: Reading, folder: Path, *, allow_mixed: bool = False
+) -> tuple[dict[str, Any], list[Path]]:
     """Build the board of a plan, with the preview that `folder` holds, and write it there; return it with the paths."""
     board = build(
         plan,
@@ -25,24 +34,65 @@ def build_board(plan: Mapping[str, Any], reading: Reading, folder: Path) -> tupl
         reading.set_aside,
         shared=reading.shared,
         preview=read_preview(folder),
+        allow_mixed=allow_mixed,
     )
     return board, write(board, folder, read_pictures(folder, board))
 
 
-def rebuild(folder: Path | None, as_json: bool) -> int:
-    """Build a leaderboard anew from plan and records, and show it; 3 where there is no record at all."""
+def rebuild(folder: Path | None, as_json: bool, *, allow_mixed: bool = False, form: str = "terminal") -> int:
+    """Build a leaderboard anew from plan and records, and show it; 3 where there is no record at all.
+
+    `form` is one of `options.Format`; what is not the terminal's is printed as it stands in its file.
+    """
     store = Store(folder if folder is not None else _only_folder(Path("results")))
-    plan = store.read_plan()
-    reading = store.read(plan)
-    board, paths = build_board(plan, reading, store.root)
+    with without_collecting():
+        board, page, count = (None if allow_mixed else _as_before(store)) or _anew(store, allow_mixed)
     if as_json:
         say_json(board)
+    elif form != "terminal":
+        say(_text(board, form, store.root).removesuffix("\n"))
     else:
         from harness.board.render_terminal import terminal
 
         show(terminal(board))
-        say(f"\n{next(path for path in paths if path.suffix == '.html')}")
-    return 0 if reading.records else _NOTHING_TO_COMPARE
+        say(f"\n{page}")
+    return 0 if count else _NOTHING_TO_COMPARE
+
+
+def _as_before(store: Store) -> tuple[dict[str, Any], Path, int] | None:
+    """Return the board that stands there, its page and how many records it has, where nothing changed since."""
+    told = unchanged(store.root, store.latest())
+    if told is None:
+        return None
+    try:
+        board: dict[str, Any] = orjson.loads((store.root / "leaderboard.json").read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return None
+    return board, store.root / told["page"], int(told["records"])
+
+
+def _anew(store: Store, allow_mixed: bool) -> tuple[dict[str, Any], Path, int]:
+    """Read all records and build the board; remember what it was built from."""
+    plan = store.read_plan()
+    refuse_search(plan)
+    began_ns = time.time_ns()
+    reading = store.read(plan, is_compact=True)
+    board, paths = build_board(plan, reading, store.root, allow_mixed=allow_mixed)
+    page = next(path for path in paths if path.suffix == ".html")
+    if not allow_mixed:
+        told = {"page": page.name, "records": len(reading.records)}
+        remember(store.root, plan["hash"], began_ns, reading.others, paths, told)
+    return board, page, len(reading.records)
+
+
+_ENDINGS = {"markdown": "md", "latex": "tex", "csv": "csv", "json": "json", "html": "html"}
+
+
+def _text(board: Mapping[str, Any], form: str, folder: Path) -> str:
+    """Return the board in a format: what stands in its file, where it has one."""
+    if form == "model-index":
+        return render.model_index(board)
+    return (folder / f"leaderboard.{_ENDINGS[form]}").read_text()
 
 
 def _only_folder(results: Path) -> Path:

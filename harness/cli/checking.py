@@ -26,7 +26,7 @@ def check_suite(path: Path, data: Path | None, arms: str | None, device: str, as
     found: list[dict[str, Any]] = [
         {"arm": arm.name, "error": arm.failure, "warnings": []} for arm in ready.plan.arms if arm.failure
     ]
-    found += _check([_job(ready, arm, resolve_device(device)) for arm in waiting])
+    found += _check([stand_in_job(ready, arm, resolve_device(device)) for arm in waiting])
     found.sort(key=lambda one: [arm.name for arm in ready.plan.arms].index(one["arm"]))
     if as_json:
         say_json([{**one, "status": "failed" if one["error"] else "ok"} for one in found])
@@ -40,7 +40,8 @@ def check_suite(path: Path, data: Path | None, arms: str | None, device: str, as
     return 1 if failed else 0
 
 
-def _job(ready: Ready, arm: Arm, device: str) -> Job:
+def stand_in_job(ready: Ready, arm: Arm, device: str) -> Job:
+    """Return the job of an arm whose parents were not trained yet: models with random weights stand in for them."""
     name = arm.data or ""
     # Arms have no weights yet: models with random ones stand in. Files are what they are.
     parents = {

@@ -10,26 +10,36 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.aa_command import aa_command
+from harness.cli.comparing import compare_command
+from harness.cli.completion import answer_shell, completion_command
+from harness.cli.doctor import doctor_command
 from harness.cli.gate_command import gate_command
+from harness.cli.merging import merge_command
 from harness.cli.options import (
+    AllowMixed,
     AlsoFile,
     Arms,
     AsJson,
     Data,
     Device,
     Folder,
+    Format,
     Jobs,
     JobsPerDevice,
     KeepGoing,
     Kind,
     Name,
     PluginFile,
+    Probe,
     Replicates,
+    Resolve,
     Results,
     Samples,
     SuitePath,
     Timeout,
 )
+from harness.cli.reproducing import reproduce_command
 from harness.errors import HarnessError
 
 app = typer.Typer(
@@ -64,6 +74,7 @@ def _harness(
     harness list trick                              what there is
     harness show mixup                              what it does, its parameters, its effect so far
     harness preview suite.toml                      what the augmentations do to the images
+    harness aa suite.toml                           copies of the baseline: is any called different?
     harness gate suite.toml --base main             is my edit slower, larger or less accurate?
 
     Exit codes: 0 done, 1 a check or gate says no, 2 usage or suite error, 3 nothing to compare, 4 too noisy
@@ -84,6 +95,7 @@ def _run(
     device: Device = "auto",
     keep_going: KeepGoing = False,
     timeout: Timeout = 600.0,
+    allow_mixed: AllowMixed = False,
 ) -> None:
     """Run a suite's trials that are missing, time its arms, and build the leaderboard.
 
@@ -98,7 +110,7 @@ def _run(
     from harness.cli import running
 
     settings = running.Settings(
-        results, data, arms, replicates, jobs, device, keep_going, timeout, jobs_per_device
+        results, data, arms, replicates, jobs, device, keep_going, timeout, jobs_per_device, allow_mixed
     )
     raise typer.Exit(running.run_suite(suite, settings))
 
@@ -131,19 +143,25 @@ def _plan(
     replicates: Replicates = None,
     jobs: Jobs = 0,
     keep_going: KeepGoing = False,
+    resolve: Resolve = None,
+    probe: Probe = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what `run` would do: trials, those that have a record, hours, disk, and whether verdicts are possible.
+    """Show what `run` would do: trials, those that have a record, hours, memory, disk, and what it could resolve.
+
+    Hours and memory come from earlier records of like trials under DIR, or from a probe. The smallest difference
+    is that which the plan finds with 80 % power.
 
     \b
     harness plan suite.toml
-    harness plan suite.toml --replicates 20 --json
+    harness plan suite.toml --resolve 0.5
+    harness plan suite.toml --replicates 20 --probe --json
     """
     from harness.cli import planning
     from harness.cli.running import Settings
 
     settings = Settings(results, data, arms, replicates, jobs, "auto", keep_going, 0.0)
-    raise typer.Exit(planning.show_plan(suite, settings, as_json))
+    raise typer.Exit(planning.show_plan(suite, settings, as_json, resolve, probe))
 
 
 @app.command("check")
@@ -221,19 +239,35 @@ def _show(
 
 
 @app.command("leaderboard")
-def _leaderboard(folder: Folder = None, as_json: AsJson = False) -> None:
+def _leaderboard(
+    folder: Folder = None,
+    as_json: AsJson = False,
+    allow_mixed: AllowMixed = False,
+    form: Format = "terminal",
+) -> None:
     """Build a leaderboard anew from plan and records; equal records give equal bytes.
+
+    Records that may not be compared (PROTOCOL.md) are not pooled: the largest group counts, and the board says what
+    was left out.
 
     \b
     harness leaderboard results/quickstart
     harness leaderboard results/quickstart --json
+    harness leaderboard results/quickstart --format latex > table.tex
     """
     from harness.cli import boards
 
-    raise typer.Exit(boards.rebuild(folder, as_json))
+    raise typer.Exit(boards.rebuild(folder, as_json, allow_mixed=allow_mixed, form=form))
 
+
+app.command("aa")(aa_command)
 
 app.command("gate")(gate_command)
+app.command("compare")(compare_command)
+app.command("merge")(merge_command)
+app.command("reproduce")(reproduce_command)
+app.command("doctor")(doctor_command)
+app.command("completion")(completion_command)
 
 
 @app.command("schema")
@@ -252,6 +286,7 @@ def main() -> None:
     """Run the command line and exit."""
     warnings.showwarning = _show_warning
     code = 0
+    answer_shell()
     try:
         app()
     except HarnessError as error:

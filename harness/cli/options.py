@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,6 +23,17 @@ Arms = Annotated[
 Replicates = Annotated[
     int | None, typer.Option("--replicates", metavar="N", min=1, help="So many, in place of the suite's.")
 ]
+Resolve = Annotated[
+    float | None,
+    typer.Option(
+        "--resolve",
+        metavar="POINTS",
+        min=0.0,
+        show_default=False,
+        help="Say how many replicates a difference of so many points takes.",
+    ),
+]
+Probe = Annotated[bool, typer.Option("--probe", help="Time some steps of every arm, one after another.")]
 Samples = Annotated[
     int, typer.Option("--samples", metavar="N", min=1, max=32, help="Samples in a picture, at the most 32.")
 ]
@@ -48,6 +59,13 @@ Timeout = Annotated[
     float, typer.Option("--timeout", metavar="SECONDS", min=0, help="End a trial without progress; 0: never.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+Format = Annotated[
+    Literal["terminal", "markdown", "latex", "csv", "json", "model-index", "html"],
+    typer.Option("--format", help="What to print; model-index: metadata for a card on the Hugging Face hub."),
+]
+AllowMixed = Annotated[
+    bool, typer.Option("--allow-mixed", help="Pool what may not be compared; the board is stamped.")
+]
 Kind = Annotated[
     str | None,
     typer.Argument(metavar="[KIND]", help="trick, augmentation, optimizer, …", show_default=False),

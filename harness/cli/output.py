@@ -20,7 +20,9 @@ def say(text: str) -> None:
 
 def say_json(value: Any) -> None:
     """Print JSON, indented."""
-    say(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+    from harness.board.render_json import visible
+
+    say(visible(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()))
 
 
 def complain(text: str) -> None:

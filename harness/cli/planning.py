@@ -4,27 +4,53 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
+from harness.cli.forecast import costs_of, memory_of, total_hours
 from harness.cli.output import say, say_json
+from harness.cli.resolution import resolution_lines, resolution_of
 from harness.cli.running import Ready, Settings, disk_bytes, make_ready
+from harness.cli.tuning import outlook, outlook_line
 from harness.launch.parents import Parents
 from harness.record.store import Reading, Store
+from harness.suite.copies import is_baseline
 from harness.suite.plan import Plan, needed_replicates
 
+_MOST_LINES = 100
+"""Arms that are shown one by one; a grid may have thousands, and `--json` names them all."""
 
-def show_plan(path: Path, settings: Settings, as_json: bool) -> int:
-    """Show the plan of a suite, as text or as JSON."""
+
+def show_plan(
+    path: Path,
+    settings: Settings,
+    as_json: bool,
+    resolve_points: float | None = None,
+    with_probe: bool = False,
+) -> int:
+    """Show the plan of a suite, as text or as JSON.
+
+    Args:
+        path: The suite file.
+        settings: The options.
+        as_json: Whether programs read it.
+        resolve_points: A difference for which the replicates are wanted.
+        with_probe: Whether to time some steps of every arm in place of what records tell.
+    """
     ready = make_ready(path, settings)
-    summary = summarise(ready, Store(settings.results / ready.suite.name), settings.jobs)
+    store = Store(settings.results / ready.suite.name)
+    ready, tuning = outlook(ready, store)
+    summary = {**summarise(ready, store, settings, resolve_points, with_probe), "tuning": tuning}
     if as_json:
         say_json(summary)
         return 0
+    if tuning is not None:
+        say(outlook_line(tuning))
     say(f"{summary['suite']}: {len(summary['arms'])} arms × {summary['replicates']} replicates")
-    for arm in summary["arms"]:
-        words = ["baseline"] * (arm["name"] == summary["baseline"]) + ["not compared"] * (not arm["compared"])
+    for arm in summary["arms"][:_MOST_LINES]:
+        words = ["baseline"] * arm["baseline"] + ["not compared"] * (not arm["compared"])
+        words += [f"{key} {value}" for key, value in arm["cell"].items()]
         words += [f"{role} {one}" for role, one in arm["parents"].items()]
         mark = f" ({', '.join(words)})" if words else ""
         state = (
@@ -34,17 +60,14 @@ def show_plan(path: Path, settings: Settings, as_json: bool) -> int:
         )
         again = f", {arm['again']} trained again: the weights are gone" if arm["again"] else ""
         say(f"  {arm['name']}{mark}: {state}{again}")
+    if len(summary["arms"]) > _MOST_LINES:
+        say(f"  and {len(summary['arms']) - _MOST_LINES} more")
     counts = f"{summary['trials']} trials, {summary['reused']} reused, {summary['missing'] + summary['again']} to run"
     say(f"{counts}; {summary['timings']} timings")
-    hours = summary["hours"]
-    left = (
-        "unknown before the first trial"
-        if hours is None
-        else f"about {hours:.2g} h at {summary['jobs']} trials at a time"
-    )
     if summary["together"] > 1:
         say(f"up to {summary['together']} replicates of an arm at once, where a probe finds that it pays")
-    say(f"time: {left}; disk: about {summary['disk_bytes'] / 1e6:,.0f} MB")
+    for line in (*_cost_lines(summary), *resolution_lines(summary["resolution"])):
+        say(line)
     say(
         f"a verdict takes at least {summary['needed_replicates']} replicates; this plan has {summary['replicates']}"
     )
@@ -53,31 +76,70 @@ def show_plan(path: Path, settings: Settings, as_json: bool) -> int:
     return 0
 
 
-def summarise(ready: Ready, store: Store, jobs: int) -> dict[str, Any]:
-    """Return what a run of the plan amounts to, as JSON."""
+def _cost_lines(summary: Mapping[str, Any]) -> list[str]:
+    """Return what the run takes, in words, and where that is known from."""
+    hours, without = summary["hours"], summary["hours_without"]
+    left = (
+        "unknown before the first trial (--probe times some steps of each arm)"
+        if hours is None
+        else f"about {hours:.2g} h at {summary['jobs']} trials at a time"
+    )
+    if hours is not None and without:
+        left += f", without {len(without)} arms of which nothing is known ({', '.join(without[:5])})"
+    lines = [f"time: {left}; disk: about {summary['disk_bytes'] / 1e6:,.0f} MB"]
+    peaks = {"host": summary["memory"]["host_bytes"], "GPU": summary["memory"]["device_bytes"]}
+    told = [f"{value / 1e6:,.0f} MB on the {where}" for where, value in peaks.items() if value is not None]
+    memory = f"up to {' and '.join(told)} a trial" if told else "unknown before the first trial"
+    lines.append(f"memory: {memory}")
+    costs = [arm["cost"] for arm in summary["arms"] if arm["cost"] and arm["cost"]["source"] != "records"]
+    sources = dict.fromkeys(cost["told"] for cost in costs)
+    return [
+        *lines,
+        *([f"arms without a record are taken to be as {'; '.join(list(sources)[:5])}"] if sources else []),
+    ]
+
+
+def summarise(
+    ready: Ready, store: Store, settings: Settings, resolve_points: float | None, with_probe: bool
+) -> dict[str, Any]:
+    """Return what a run of the plan amounts to, as JSON; the arguments are those of `show_plan`."""
     plan = ready.plan
     reading = store.read(plan.to_json())
     good = reading.good()
-    width = jobs or os.cpu_count() or 1
+    width = settings.jobs or os.cpu_count() or 1
     missing = sum(trial.id not in good for trial in plan.trials)
-    seconds = [r["seconds"]["total"] for r in good.values() if (r.get("seconds") or {}).get("total")]
+    costs = costs_of(plan, good, settings.results)
+    if with_probe:
+        from harness.cli.probing import probe
+
+        costs |= probe(ready, settings)
     again = _trained_again(plan, store, reading)
+    by_arm: dict[str, list[str]] = {arm.name: [] for arm in plan.arms}
+    for trial in plan.trials:
+        by_arm[trial.arm].append(trial.id)
+    to_run = (
+        Counter({name: sum(one not in good for one in trials) for name, trials in by_arm.items()}) + again
+    )
+    hours, without = total_hours(costs, to_run, width)
     arms = []
     for arm in plan.arms:
-        trials = [trial.id for trial in plan.trials if trial.arm == arm.name]
+        trials = by_arm[arm.name]
         reused = sum(trial in good for trial in trials)
         parents = {
             role: one.get("arm") or f"file {one['file']}"
             for role, one in arm.recipe.get("parents", {}).items()
         }
         told = {
+            "baseline": is_baseline(arm, plan.baseline),
+            "cell": dict(arm.cell),
             "compared": arm.compared,
             "parents": parents,
             "again": again[arm.name],
             "failure": arm.failure,
+            "cost": costs[arm.name].to_json() if arm.name in costs else None,
         }
         arms.append({"name": arm.name, "trials": len(trials), "reused": reused, **told})
-    compared = max(1, sum(arm.compared for arm in plan.arms) - 1)
+    compared = max(1, sum(arm.compared and not is_baseline(arm, plan.baseline) for arm in plan.arms))
     return {
         "suite": plan.suite,
         "hash": plan.hash,
@@ -93,11 +155,14 @@ def summarise(ready: Ready, store: Store, jobs: int) -> dict[str, Any]:
         "set_aside": len(reading.set_aside),
         "jobs": width,
         "together": plan.together,
-        "hours": (missing + again.total()) * fmean(seconds) / width / 3600 if seconds else None,
-        "disk_bytes": disk_bytes(ready, store, jobs),
+        "hours": hours,
+        "hours_without": without,
+        "memory": memory_of(costs),
+        "disk_bytes": disk_bytes(ready, store, settings.jobs),
         "verdicts": plan.verdicts,
         "verdicts_reason": plan.verdicts_reason,
         "margin_points": plan.margin_points,
+        "resolution": resolution_of(plan, good, settings.results, resolve_points),
     }
 
 

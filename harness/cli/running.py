@@ -5,22 +5,25 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.boards import build_board
 from harness.cli.output import complain, say, show
+from harness.cli.tuning import tune_first
 from harness.errors import PluginError
 from harness.record.fingerprint import code, host
 from harness.record.store import Store
+from harness.registry.digests import digest_json
 from harness.suite.expand import arms_to_run, expand
 from harness.suite.load import Suite, load
 from harness.suite.parents import parent_arms
-from harness.suite.prepare import default_cache, prepare
+from harness.suite.prepare import PreparedData, default_cache, prepare
 
 if TYPE_CHECKING:
+    from harness.launch.options import RunSummary
     from harness.launch.progress import Progress
     from harness.record.store import Reading
     from harness.suite.plan import Plan
@@ -42,6 +45,7 @@ class Settings:
     keep_going: bool
     timeout: float
     jobs_per_device: int | None = None
+    allow_mixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +67,28 @@ def make_ready(path: Path, settings: Settings) -> Ready:
     """Load a suite, prepare the data of its arms, and expand it."""
     suite = load(path, allow=os.environ.get("HARNESS_PLUGINS"), keep_going=settings.keep_going)
     names = [name.strip() for name in settings.arms.split(",") if name.strip()] if settings.arms else None
+    manifests, data = prepare_data(suite, names, settings)
+    return Ready(suite, expand(suite, manifests, arms=names, replicates=settings.replicates), data)
+
+
+def prepare_data(
+    suite: Suite, names: Sequence[str] | None, settings: Settings
+) -> tuple[dict[str, Mapping[str, Any]], dict[str, Path]]:
+    """Prepare the data of the arms to run; return the manifests by arm, and the folders by manifest hash."""
     manifests: dict[str, Mapping[str, Any]] = {}
     data: dict[str, Path] = {}
-    wanted = arms_to_run(suite, names)
+    wanted = set(arms_to_run(suite, names))
+    done: dict[str, PreparedData] = {}  # thousands of arms of a grid share one data set
     for arm in suite.arms.values():
         if arm.failure is None and arm.name in wanted:
-            mode = suite.loader["mode"]
-            prepared = prepare(
-                arm.recipe["dataset"], suite.registry, settings.data, default_cache(), mode=mode
-            )
+            dataset, mode = arm.recipe["dataset"], suite.loader["mode"]
+            key = digest_json(dataset)
+            if key not in done:
+                done[key] = prepare(dataset, suite.registry, settings.data, default_cache(), mode=mode)
+            prepared = done[key]
             manifests[arm.name] = prepared.manifest
             data[prepared.manifest["hash"]] = prepared.folder
-    return Ready(suite, expand(suite, manifests, arms=names, replicates=settings.replicates), data)
+    return manifests, data
 
 
 def run_suite(path: Path, settings: Settings) -> int:
@@ -94,15 +108,19 @@ def execute(ready: Ready, store: Store, settings: Settings, command: str, *, is_
         command: What a second run on the folder is told.
         is_kept: Whether the folder stays: then its path is shown.
     """
-    plan = ready.plan.to_json()
     with store.lock(command, needed_bytes=disk_bytes(ready, store, settings.jobs)):
+        tuned, exit_code = tune_first(ready, store, lambda one: _launch(one, store, settings))
+        if tuned is None:
+            return exit_code
+        ready = tuned
+        plan = ready.plan.to_json()
         store.write_plan(plan)
         reading = store.read(plan)
         for line in _reused(reading):
             complain(line)
-        exit_code = _launch(ready, store, settings)
+        exit_code = _launch(ready, store, settings).exit_code
         reading = store.read(plan)
-        board, paths = build_board(plan, reading, store.root)
+        board, paths = build_board(plan, reading, store.root, allow_mixed=settings.allow_mixed)
         ready.suite.registry.hooks.harness_board_built(board=board)
     from harness.board.render_terminal import terminal
 
@@ -122,15 +140,17 @@ def disk_bytes(ready: Ready, store: Store, jobs: int) -> int:
     return len(missing) * _RECORD_BYTES + files * _CHECKPOINT_BYTES
 
 
-def _launch(ready: Ready, store: Store, settings: Settings) -> int:
+def _launch(ready: Ready, store: Store, settings: Settings) -> RunSummary:
     from harness.launch.launcher import run
     from harness.launch.options import Options
+    from harness.launch.tracking import track
 
-    progress = _progress()
     hooks = ready.suite.registry.hooks
 
-    def notify(name: str, **arguments: Any) -> None:
+    def call_hook(name: str, **arguments: Any) -> None:
         getattr(hooks, name)(**arguments)
+
+    progress, notify = track(ready.suite, store.root, _progress(), call_hook)
 
     options = Options(
         jobs=settings.jobs,
@@ -151,7 +171,7 @@ def _launch(ready: Ready, store: Store, settings: Settings) -> int:
         + (f", {summary.failed} failed" if summary.failed else "")
         + ("; interrupted, the same command goes on from here" if summary.interrupted else "")
     )
-    return summary.exit_code
+    return summary
 
 
 def _progress() -> Progress:

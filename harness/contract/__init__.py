@@ -11,6 +11,7 @@ from harness.contract.optimizer import Optimizer
 from harness.contract.sampler import Sampler
 from harness.contract.schedule import Schedule
 from harness.contract.stage import EXCLUSIVE_STAGES, Stage
+from harness.contract.tracker import TrackedTrial, Tracker, TrialTracking
 from harness.contract.trick import Closure, Scale, Slots, StepPlan, StepResult, Trick, Update
 from harness.contract.views import BoardView, RecordView, RegistryView, SuiteView, TrialsView, TrialView
 
@@ -23,6 +24,7 @@ KINDS: dict[str, type] = {
     "schedule": Schedule,
     "trick": Trick,
     "metric": Metric,
+    "tracker": Tracker,
 }
 """The kinds of component, each with the base class that its plugins derive from."""
 
@@ -53,6 +55,9 @@ __all__ = [
     "StepPlan",
     "StepResult",
     "SuiteView",
+    "TrackedTrial",
+    "Tracker",
+    "TrialTracking",
     "TrialView",
     "TrialsView",
     "Trick",

@@ -13,7 +13,8 @@ class RegistryView(Protocol):
         """Offer a component.
 
         Args:
-            kind: "dataset", "sampler", "augmentation", "backbone", "optimizer", "schedule", "trick", "metric".
+            kind: "dataset", "sampler", "augmentation", "backbone", "optimizer", "schedule", "trick", "metric",
+                "tracker".
             name: Lower case words joined by hyphens. A name that ends in ":" is a family ("timm:"): what the
                 suite writes after it becomes the class's field `model`.
             target: "package.module:Class", imported only when the component is used; or, in a file that

@@ -124,6 +124,12 @@ def session(
     return {"command": shlex.join(_masked_arguments(given)), "environment": kept}
 
 
+def secret_values(environment: Mapping[str, str]) -> list[str]:
+    """Return the values of the environment that look secret by their names, the longest first; short ones are words."""
+    found = {value for name, value in environment.items() if _SECRET.search(name) and len(value) >= 8}
+    return sorted(found, key=lambda value: (-len(value), value))
+
+
 def _masked_arguments(arguments: Sequence[str]) -> list[str]:
     shown: list[str] = []
     secret_follows = False
@@ -160,15 +166,28 @@ def _cpu_model() -> str:
 
 
 def _graphics() -> tuple[list[dict[str, Any]], str | None]:
-    """Return model and memory of each visible NVIDIA card, and the driver's version."""
+    """Return model, memory and power cap of each visible NVIDIA card, and the driver's version."""
     if not Path("/dev/nvidia0").exists():
         return [], None
-    text = _output(
-        "nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"
-    )
-    rows = [[part.strip() for part in line.split(",")] for line in text.splitlines() if line.count(",") == 2]
-    cards = [{"model": name, "memory_mib": int(size) if size.isdecimal() else None} for name, size, _ in rows]
+    wanted = "name,memory.total,driver_version,power.limit"
+    return _cards(_output("nvidia-smi", f"--query-gpu={wanted}", "--format=csv,noheader,nounits"))
+
+
+def _cards(text: str) -> tuple[list[dict[str, Any]], str | None]:
+    """Read what `nvidia-smi` says; a number that a card does not tell (`[N/A]`) is null."""
+    rows = [[part.strip() for part in line.split(",")] for line in text.splitlines() if line.count(",") == 3]
+    cards = [
+        {"model": name, "memory_mib": _whole(size), "power_limit_watts": _whole(power)}
+        for name, size, _, power in rows
+    ]
     return cards, rows[0][2] if rows else None
+
+
+def _whole(text: str) -> int | None:
+    try:
+        return round(float(text))
+    except ValueError:
+        return None
 
 
 def _output(*command: str) -> str:

@@ -153,6 +153,16 @@ def canonical(value: object) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
+def ended_order(record: Mapping[str, Any]) -> tuple[str, int, str]:
+    """Return what puts the attempts at one trial in the order in which they ended.
+
+    Of several attempts that ended for good the first stands. On one machine this is the order of their numbers; where
+    `harness merge` has joined the records of several, only the time can tell.
+    """
+    ended, number = record.get("finished_at"), record.get("attempt")
+    return str(ended or ""), int(number or 0), str(record.get("content_hash"))
+
+
 def open_sealed(data: bytes) -> dict[str, Any]:
     """Return the record in a file's bytes.
 

@@ -4,6 +4,8 @@
     shared/<hash>.json                    timings/<plan>/<round>-<arm>.json
     weights/<trial>.safetensors           of trials that others need; made again where it is gone
 
+Where `harness merge` finds the place of a record taken by another one, the content hash makes a name of its own:
+`<attempt>.<content hash>.json`, and timings alike.
 What is damaged stays where it is, counts in the report and is not used.
 """
 
@@ -19,8 +21,9 @@ from typing import Any
 import orjson
 
 from harness.errors import StoreError
-from harness.record import files, lock
-from harness.record.record import FINAL, canonical, open_sealed
+from harness.record import files, index, lock
+from harness.record.compact import compact, without_collecting
+from harness.record.record import FINAL, canonical, ended_order, open_sealed
 from harness.registry.digests import digest_json
 
 Json = dict[str, Any]
@@ -38,12 +41,14 @@ class Reading:
         timings: The plan's intact timings, by round, then by arm.
         shared: By hash, what the records refer to.
         set_aside: One `{"path", "reason"}` for each file that is damaged, edited or a duplicate.
+        others: What the folders of trials that hold more, or something else, than `0.json` hold, as `<trial>/<name>`.
     """
 
     records: list[Json]
     timings: list[Json]
     shared: dict[str, Any] = field(default_factory=dict)
     set_aside: list[dict[str, str]] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
 
     def good(self) -> dict[str, Json]:
         """Return, by trial id, the record that counts: its first attempt that ended for good."""
@@ -85,12 +90,20 @@ class Store:
         """Return where the weights of a trial stand that others need."""
         return self.root / "weights" / f"{trial}.safetensors"
 
-    def write_plan(self, plan: Mapping[str, Any]) -> Path:
-        """Write a plan under its hash and make it the latest one; an equal one is left alone."""
+    def write_plan(self, plan: Mapping[str, Any], *, is_latest: bool = True) -> Path:
+        """Write a plan under its hash and make it the latest one; an equal one is left alone.
+
+        Args:
+            plan: The plan.
+            is_latest: Whether it is what the folder is for. A search's plan is not: it becomes the latest one only
+                where there is none.
+        """
         path = self.root / "plans" / f"{plan['hash']}.json"
         files.make_folder(path.parent)
         files.write_over(path, orjson.dumps(plan, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2) + b"\n")
-        files.write_over(path.parent / "latest", f"{plan['hash']}\n".encode())
+        latest = path.parent / "latest"
+        if is_latest or not latest.exists():
+            files.write_over(latest, f"{plan['hash']}\n".encode())
         return path
 
     def latest(self) -> str:
@@ -167,6 +180,7 @@ class Store:
         """
         path = self.trial_folder(record["trial"]) / f"{record['attempt']}.json"
         files.make_folder(path.parent)
+        index.forget(self.root)
         _once(path, record)
         return path
 
@@ -190,7 +204,7 @@ class Store:
         return path
 
     def attempts(self, trial: str) -> list[Json]:
-        """Return a trial's intact attempts in their order."""
+        """Return a trial's intact attempts in the order in which they ended."""
         records: list[Json] = []
         self._read_trial(trial, records, [])
         return records
@@ -199,12 +213,23 @@ class Store:
         """Return the record that counts for a trial: its first attempt that ended for good."""
         return Reading(self.attempts(trial), []).good().get(trial)
 
-    def read(self, plan: Mapping[str, Any]) -> Reading:
-        """Return all that the folder holds of a plan. Writes nothing: a read-only folder serves."""
+    def read(self, plan: Mapping[str, Any], *, is_compact: bool = False) -> Reading:
+        """Return all that the folder holds of a plan. Writes nothing: a read-only folder serves.
+
+        Args:
+            plan: The plan as JSON.
+            is_compact: Whether the records are for a board alone: they then take less memory (`compact`).
+        """
         reading = Reading([], [])
-        # Two arms with equal recipes share their trials.
-        for trial in dict.fromkeys(trial["id"] for trial in plan["trials"]):
-            self._read_trial(trial, reading.records, reading.set_aside)
+        known: dict[Any, Any] = {}
+        with without_collecting():
+            # Two arms with equal recipes share their trials.
+            for trial in dict.fromkeys(trial["id"] for trial in plan["trials"]):
+                start = len(reading.records)
+                self._read_trial(trial, reading.records, reading.set_aside, reading.others)
+                if is_compact:
+                    for record in reading.records[start:]:
+                        compact(record, known)
         self._read_timings(plan["hash"], reading)
         for record in (*reading.records, *reading.timings):
             for key in _SHARED_READ:
@@ -212,21 +237,29 @@ class Store:
         reading.set_aside.sort(key=lambda item: item["path"])
         return reading
 
-    def _read_trial(self, trial: str, records: list[Json], set_aside: list[dict[str, str]]) -> None:
+    def _read_trial(
+        self,
+        trial: str,
+        records: list[Json],
+        set_aside: list[dict[str, str]],
+        others: list[str] | None = None,
+    ) -> None:
         folder = f"{self.root}/trials/{trial}"
         names = [name for name in _names(folder) if name.endswith(".json")]
+        if others is not None and names != ["0.json"]:
+            others += [f"{trial}/{name}" for name in sorted(names)]
         found: list[Json] = []
         for name in names:
             record = _read(f"{folder}/{name}")
             if isinstance(record, dict) and (
-                record.get("trial") != trial or f"{record.get('attempt')}.json" != name
+                record.get("trial") != trial or name not in names_of(record, record.get("attempt"))
             ):
                 record = f"a duplicate: it says that it is attempt {record.get('attempt')} of {record.get('trial')}"
             if isinstance(record, dict):
                 found.append(record)
             else:
                 set_aside.append({"path": f"trials/{trial}/{name}", "reason": record})
-        records.extend(sorted(found, key=lambda record: int(record["attempt"])))
+        records.extend(sorted(found, key=ended_order))
 
     def _read_timings(self, plan: str, reading: Reading) -> None:
         folder = f"{self.root}/timings/{plan}"
@@ -234,7 +267,8 @@ class Store:
             if name.startswith(".") or ".json" not in name:
                 continue
             record = _read(f"{folder}/{name}")
-            if isinstance(record, dict) and f"{record.get('round')}-{record.get('arm')}.json" != name:
+            slot = f"{record.get('round')}-{record.get('arm')}" if isinstance(record, dict) else ""
+            if isinstance(record, dict) and name not in names_of(record, slot):
                 record = f"a duplicate: it says that it is round {record.get('round')} of {record.get('arm')}"
             if isinstance(record, dict):
                 reading.timings.append(record)
@@ -250,6 +284,17 @@ class Store:
         except StoreError as error:
             reading.shared[name] = None
             reading.set_aside.append({"path": f"shared/{name}.json", "reason": str(error)})
+
+
+def names_of(record: Mapping[str, Any], slot: object) -> tuple[str, str]:
+    """Return the names under which a record may stand in its folder.
+
+    Args:
+        record: The record.
+        slot: Its attempt, or `<round>-<arm>` of a timing. Where `harness merge` finds that taken by another record,
+            the content hash makes a name of its own.
+    """
+    return f"{slot}.json", f"{slot}.{record.get('content_hash')}.json"
 
 
 def _once(path: Path, record: Mapping[str, Any]) -> None:

@@ -20,6 +20,7 @@ _REQUIRED_METHODS = {
     "optimizer": "build",
     "schedule": "rate",
     "metric": "compute",
+    "tracker": "begin",
 }
 _STAGES = {
     "augmentation": (Stage.GEOMETRY, Stage.CONTENT, Stage.MIX),

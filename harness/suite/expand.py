@@ -7,14 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from harness.errors import Problem, SuiteError, nearest
+from harness.errors import Problem, SuiteError
 from harness.registry import Registry
 from harness.registry.digests import digest_json, text_digest
-from harness.registry.messages import join, listed, quote
+from harness.registry.messages import join, quote
+from harness.suite.choice import arms_to_run as arms_to_run
+from harness.suite.choice import chosen_arms
+from harness.suite.copies import copy_problems, is_baseline, with_copies
 from harness.suite.load import Suite, SuiteArm
 from harness.suite.normalization import normalization_misfit
-from harness.suite.parents import layers_of, misfit, parent_arms, shapes_of, with_parents
+from harness.suite.parents import layers_of, misfit, parent_arms, shapes_of
 from harness.suite.plan import NON_INFERIORITY_POINTS, PROTOCOL, Arm, Plan, Trial, needed_replicates
+from harness.suite.search import SALT
 from harness.suite.settings import KIND_OF
 from harness.suite.weights import identity_of
 
@@ -27,6 +31,7 @@ def expand(
     *,
     arms: Sequence[str] | None = None,
     replicates: int | None = None,
+    copies: int | None = None,
 ) -> Plan:
     """Return the plan of a suite.
 
@@ -35,6 +40,7 @@ def expand(
         manifests: By arm, the manifest of its data. An arm without one stays, as failed.
         arms: The arms to run, or None for all; the baseline is always among them, to compare with.
         replicates: Replicates of each arm, or None for the suite's own number.
+        copies: Copies of each baseline for calibration, or None for the suite's own: one with `aa = true`.
 
     Raises:
         SuiteError: Where two arms are one and the same, a batch is larger than the training split, `arms`
@@ -44,7 +50,7 @@ def expand(
     count = suite.replicates if replicates is None else replicates
     if count < 1:
         raise SuiteError(str(suite.path), [Problem("replicates", f"must be at least 1, not {count}")])
-    chosen = _chosen(suite, arms)
+    chosen = chosen_arms(suite, arms)
     planned = _planned(chosen, suite, manifests)
     used = {
         manifest["hash"]: dict(manifest) for arm in planned if arm.data and (manifest := manifests[arm.name])
@@ -52,8 +58,14 @@ def expand(
     problems = [one for arm in planned if arm.data for one in _too_few(arm, used[arm.data])]
     problems += [one for arm in planned if arm.data for one in _misfit(arm, used[arm.data])]
     problems += _misfits(planned, suite, used)
+    count_of_copies = int(suite.aa) if copies is None else copies
+    problems += _copy_problems(planned, suite, count_of_copies)
+    planned = with_copies(planned, suite.baseline, count_of_copies)
     keys = _keys(planned, suite)
-    problems += _twins(keys)
+    # Settings that a search comes to may coincide: then they share their trials.
+    problems += _twins(
+        {arm.name: keys[arm.name] for arm in chosen if arm.name in keys and not _is_searched(arm)}
+    )
     if problems:
         raise SuiteError(str(suite.path), problems)
     compared = {arm.data for arm in planned if arm.compared}
@@ -63,7 +75,7 @@ def expand(
         suite=suite.name,
         seed=suite.seed,
         replicates=count,
-        baseline=suite.baseline,
+        baseline=_baseline(suite, planned),
         alpha=suite.alpha,
         margin_points=margin,
         equal_margin_points=margin if suite.equal_margin is None else suite.equal_margin,
@@ -79,6 +91,7 @@ def expand(
         arms=planned,
         manifests=used,
         trials=tuple(_trials(keys, suite.seed, count)),
+        claims=suite.claims,
         plugins=tuple(
             {"path": name, "digest": text_digest(file.read_bytes())} for name, file in suite.plugins.items()
         ),
@@ -86,20 +99,11 @@ def expand(
     return plan.hashed()
 
 
-def _chosen(suite: Suite, names: Sequence[str] | None) -> list[SuiteArm]:
-    if names is None:
-        return list(suite.arms.values())
-    for name in names:
-        if name not in suite.arms:
-            message = f"there is no arm {quote(name)}{nearest(name, suite.arms)} (arms: {listed(suite.arms)})"
-            raise SuiteError(str(suite.path), [Problem("", message)])
-    return [suite.arms[name] for name in arms_to_run(suite, names)]
-
-
-def arms_to_run(suite: Suite, names: Sequence[str] | None) -> list[str]:
-    """Return the arms that a choice of arms comes to: with the baseline, and with what they need; None is all."""
-    recipes = {arm.name: arm.recipe for arm in suite.arms.values()}
-    return list(suite.arms) if names is None else with_parents([*names, suite.baseline], recipes)
+def _copy_problems(arms: Sequence[Arm], suite: Suite, count: int) -> list[Problem]:
+    """Return what keeps the baselines from being copied; the arms that were not chosen keep their names."""
+    names = {*suite.arms, *(arm.name for arm in arms)}
+    baselines = [arm.name for arm in arms if is_baseline(arm, suite.baseline)]
+    return [one for name in baselines for one in copy_problems(name, names, count)]
 
 
 def _planned(
@@ -144,9 +148,31 @@ def _misfits(arms: Sequence[Arm], suite: Suite, manifests: Mapping[str, Mapping[
 def _arm(arm: SuiteArm, registry: Registry, manifest: Mapping[str, Any] | None) -> Arm:
     if arm.failure is not None or manifest is None:
         failure = arm.failure or "its data was not prepared"
-        return Arm(arm.name, {}, (), arm.varies, None, failure, compared=arm.compared)
+        return Arm(
+            arm.name,
+            {},
+            (),
+            arm.varies,
+            None,
+            failure,
+            compared=arm.compared,
+            salt=arm.salt,
+            against=arm.against,
+            cell=arm.cell,
+        )
     components = tuple(_components(arm.recipe, registry))
-    return Arm(arm.name, arm.recipe, components, arm.varies, manifest["hash"], compared=arm.compared)
+    return Arm(
+        arm.name,
+        arm.recipe,
+        components,
+        arm.varies,
+        manifest["hash"],
+        compared=arm.compared,
+        salt=arm.salt,
+        against=arm.against,
+        cell=arm.cell,
+        tuned=arm.tuned,
+    )
 
 
 def _components(recipe: Mapping[str, Any], registry: Registry) -> list[dict[str, Any]]:
@@ -206,6 +232,10 @@ def _twins(keys: Mapping[str, str]) -> list[Problem]:
     return problems
 
 
+def _is_searched(arm: SuiteArm) -> bool:
+    return bool(arm.tuned) or arm.salt == SALT
+
+
 def _too_few(arm: Arm, manifest: Mapping[str, Any]) -> list[Problem]:
     count = manifest["splits"]["train"]["count"]
     left = count - round(count * arm.recipe["dataset"]["validation"])
@@ -232,18 +262,34 @@ def _no_verdict(suite: Suite, arms: Sequence[Arm], replicates: int) -> str:
     """Return why the plan may have no verdicts, or an empty string."""
     if not suite.verdicts:
         return "the suite is exploratory (verdicts = false)"
-    compared = [arm for arm in arms if arm.name != suite.baseline and arm.compared]
+    baselines = [arm for arm in arms if is_baseline(arm, suite.baseline)]
+    compared = [arm for arm in arms if arm.compared and not is_baseline(arm, suite.baseline)]
     if not compared:
         return "there is no arm to compare with the baseline"
-    if any(arm.failure for arm in arms if arm.name == suite.baseline):
+    if all(arm.failure for arm in baselines):
         return "the baseline could not be resolved"
     needed = needed_replicates(len(compared), suite.alpha)
     if replicates >= needed:
         return ""
     return (
         f"with {replicates} replicates nothing could be significant: {len(compared)} arms against the baseline "
-        f"at alpha {suite.alpha:g} take at least {needed}"
+        f"at alpha {suite.alpha:g} take at least {needed}; {_what_to_change(replicates, needed, suite.alpha)}"
     )
+
+
+def _what_to_change(replicates: int, needed: int, alpha: float) -> str:
+    """Return in words what would let a plan have verdicts."""
+    most = 0
+    while needed_replicates(most + 1, alpha) <= replicates:
+        most += 1
+    fewer = f", or compare {most} arm{'s' * (most > 1)} at the most" if most else ""
+    return f"set replicates = {needed}{fewer}"
+
+
+def _baseline(suite: Suite, arms: Sequence[Arm]) -> str:
+    """Return the plan's baseline: the suite's, or where its cell was not chosen that of the first arm's cell."""
+    names = [arm.name for arm in arms]
+    return suite.baseline if suite.baseline in names or not arms else arms[0].against or suite.baseline
 
 
 def _trials(keys: Mapping[str, str], seed: int, replicates: int) -> list[Trial]:

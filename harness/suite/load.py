@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,13 @@ from harness.registry import Registry, discover
 from harness.registry.messages import found, join, listed, printable, quote
 from harness.registry.parameters import validate_table
 from harness.registry.registry import Unresolved
+from harness.suite.claims import read_claims
+from harness.suite.copies import copy_problems
+from harness.suite.grid import Cell, CellProblems, equal_cells, own_parents, read_grid
 from harness.suite.lines import locate, nearest_place
 from harness.suite.merge import Layer, merge, read_layer, wrap
+from harness.suite.model import Suite as Suite
+from harness.suite.model import SuiteArm as SuiteArm
 from harness.suite.parents import find_parents
 from harness.suite.plugin_files import broken_plugin_files, find_plugin_files
 from harness.suite.read import read_toml
@@ -29,74 +33,9 @@ from harness.suite.settings import (
     identifier_problem,
 )
 from harness.suite.target import target_problems
+from harness.suite.trackers import read_trackers
+from harness.suite.tuning import read_tuning
 from harness.suite.varies import differences, unknown_varies, varies_problems
-from harness.suite.weights import WeightsFile
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class SuiteArm:
-    """One configuration of a suite.
-
-    Attributes:
-        name: Its name.
-        recipe: In normal form (docs/dataflow.md); empty where `failure` is set.
-        varies: Key paths, held equal by the protocol, in which it declares to differ from the baseline.
-        failure: Why it cannot be resolved, where `keep_going` let it stay; else None.
-        compared: False for one that is trained and shown, but neither ranked nor tested, nor held equal.
-    """
-
-    name: str
-    recipe: Mapping[str, Any]
-    varies: tuple[str, ...] = ()
-    failure: str | None = None
-    compared: bool = True
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Suite:
-    """A suite file, checked.
-
-    Attributes:
-        name: The suite's name.
-        path: The file.
-        seed: What all randomness derives from, with the number of the replicate.
-        replicates: Replicates of each arm.
-        baseline: Name of the arm that the others are compared with.
-        alpha: Family-wise level of significance.
-        margin: Smallest difference that counts, in points; None for the larger of 0.1 and one test example.
-        equal_margin: Margin of "equal", in points; None for `margin`.
-        verdicts: False for an exploratory suite.
-        non_inferiority: What accuracy a faster or smaller arm may lose, in points; None for 0.2.
-        aa: Whether a copy of the baseline is to run as an arm, under streams of its own.
-        together: Replicates of an arm that may be trained at once in one process.
-        timing: `{"rounds", "seconds"}`.
-        loader: `{"mode", "workers"}`.
-        measure: `{"target_top1", "gradient_norms", "latency"}`.
-        arms: By name, in the order of the file.
-        plugins: The plugin files, as the file writes them and where they are.
-        registry: What is installed, and what the plugin files offer.
-        weights: The weights files that arms need, by their names as the file writes them.
-    """
-
-    name: str
-    path: Path
-    seed: int
-    replicates: int
-    baseline: str
-    alpha: float
-    margin: float | None
-    equal_margin: float | None
-    verdicts: bool
-    non_inferiority: float | None
-    aa: bool
-    together: int
-    timing: Mapping[str, Any]
-    loader: Mapping[str, Any]
-    measure: Mapping[str, Any]
-    arms: Mapping[str, SuiteArm]
-    plugins: Mapping[str, Path]
-    registry: Registry
-    weights: Mapping[str, WeightsFile]
 
 
 def load(path: Path | str, *, allow: str | None = None, keep_going: bool = False) -> Suite:
@@ -149,17 +88,25 @@ class _Loading:
         arms = self._arms(registry)
         recipes = {name: arm.recipe for name, arm in arms.items()}
         weights, problems = find_parents(
-            recipes, self.places, self._table("arms"), self.path.parent, registry
+            recipes, self.places, {*self._table("arms"), *arms}, self.path.parent, registry
         )
         self.problems += problems
         self.problems += target_problems(tables["measure"].get("target_top1"), recipes)
         baseline, names = self.document.get("baseline"), self._table("arms")
         if isinstance(baseline, str) and names and baseline not in names:
             self._say("baseline", self._no_arm(baseline))
+        if isinstance(baseline, str) and values.get("aa"):
+            self.problems += copy_problems(baseline, names, 1)
+        claims, problems = read_claims(self.document.get("claim", []), self._held_equal(), str(baseline))
+        self.problems += problems
+        trackers, problems = read_trackers(self.document.get("trackers", []), registry)
+        self.problems += problems
+        tuning, arms, problems = read_tuning(self.document, arms, values.get("seed", 0), registry)
+        self.problems += problems
         if self.problems or not values:
             return None
         values = {key: value for key, value in values.items() if key not in ("schema", "plugins")}
-        values |= tables
+        values |= {**tables, "claims": claims, "trackers": trackers, "tuning": tuning}
         return Suite(**values, path=self.path, arms=arms, plugins=plugins, registry=registry, weights=weights)
 
     def _say(self, path: str, message: str) -> None:
@@ -184,6 +131,13 @@ class _Loading:
         if problem:
             self._say(path, f"{problem}; found {found(name)}")
 
+    def _held_equal(self) -> dict[str, bool]:
+        tables = self._table("arms").items()
+        return {
+            name: not (isinstance(table, Mapping) and table.get("compared") is False)
+            for name, table in tables
+        }
+
     def _no_arm(self, name: str) -> str:
         names = self._table("arms")
         return f"there is no arm {quote(name)}{nearest(name, names)} (arms: {listed(names)})"
@@ -197,7 +151,7 @@ class _Loading:
         if "budget" in self.document:
             recipe["budget"] = wrap(self.document["budget"], "budget")
         own, settings = self._own_layers(tables)
-        arms: dict[str, SuiteArm] = {}
+        layers: dict[str, Layer] = {}
         for name in own:
             chain = self._chain(name, own, settings)
             layer = recipe
@@ -206,11 +160,39 @@ class _Loading:
             if chain is None:
                 self.problems += _own_problems(name, layer, registry)
             else:
-                self._arm(name, layer, settings[name], registry, arms)
+                layers[name] = layer
+        arms = self._in_cells(layers, settings, registry)
         if arms and all(arm.failure for arm in arms.values()):
             first = next(iter(arms.values()))
             self._say(join("arms", first.name), f"no arm can be resolved; {first.failure}")
         self._check_varies(arms)
+        return arms
+
+    def _in_cells(
+        self, layers: Mapping[str, Layer], settings: Mapping[str, Mapping[str, Any]], registry: Registry
+    ) -> dict[str, SuiteArm]:
+        """Return the arms of the file, or every one of them in every cell of the grid."""
+        replicates = self.document.get("replicates", SuiteSettings.replicates)
+        grid, problems = read_grid(self._table("grid"), layers, replicates, registry)
+        self.problems += problems
+        arms: dict[str, SuiteArm] = {}
+        told = CellProblems()
+        recipes: dict[str, list[tuple[Cell, Mapping[str, Any]]]] = {}
+        for cell in grid.cells():
+            for name, layer in layers.items():
+                arm, problems = self._arm(name, cell, cell.over(layer), settings[name], registry)
+                told.add(name, problems)
+                if arm is not None:
+                    arms[arm.name] = arm
+                    if not arm.failure:
+                        recipes.setdefault(name, []).append((cell, arm.recipe))
+        self.problems += told.told(len(layers))
+        if not grid.axes:
+            return arms
+        self.problems += equal_cells(recipes)
+        for name, cells in recipes.items():
+            for cell, recipe in cells:
+                self.problems += own_parents(recipe, name, cell, layers, arms, self.places)
         return arms
 
     def _own_layers(self, tables: Mapping[str, Any]) -> tuple[dict[str, Layer], dict[str, dict[str, Any]]]:
@@ -256,41 +238,39 @@ class _Loading:
         return chain
 
     def _arm(
-        self,
-        name: str,
-        layer: Layer,
-        settings: Mapping[str, Any],
-        registry: Registry,
-        arms: dict[str, SuiteArm],
-    ) -> None:
+        self, name: str, cell: Cell, layer: Layer, settings: Mapping[str, Any], registry: Registry
+    ) -> tuple[SuiteArm | None, list[Problem]]:
         recipe, problems = resolve(layer, registry)
-        self.places |= {(name, role): layer[role].path for role in ROLES if role in layer}
-        varies, compared = tuple(settings.get("varies") or ()), settings.get("compared", True)
+        self.places |= {(cell.name(name), role): layer[role].path for role in ROLES if role in layer}
+        beside: dict[str, Any] = {
+            "varies": tuple(settings.get("varies") or ()),
+            "compared": settings.get("compared", True),
+            "cell": cell.values(),
+            "against": "" if cell.is_alone else cell.name(str(self.document.get("baseline"))),
+            "plain": name,
+        }
         if problems and self.keep_going and all(isinstance(one, Unresolved) for one in problems):
             told = "; ".join(f"{one.path}: {one.message}" for one in problems)
-            arms[name] = SuiteArm(name, {}, varies, failure=told, compared=compared)
-            return
-        self.problems += problems
-        if not problems and not any(node.is_bad for node in layer.values()):
-            arms[name] = SuiteArm(name, recipe, varies, compared=compared)
+            return SuiteArm(cell.name(name), {}, failure=told, **beside), []
+        if problems or any(node.is_bad for node in layer.values()):
+            return None, problems
+        return SuiteArm(cell.name(name), recipe, **beside), []
 
     def _check_varies(self, arms: Mapping[str, SuiteArm]) -> None:
-        baseline = arms.get(str(self.document.get("baseline")))
-        if baseline is None or baseline.failure:
-            return
-        if not baseline.compared:
-            self._say(
-                f"{join('arms', baseline.name)}.compared",
-                "must be true: the baseline is what is compared with",
-            )
+        name = str(self.document.get("baseline"))
+        if name in arms and not arms[name].failure and not arms[name].compared:
+            self._say(f"{join('arms', name)}.compared", "must be true: the baseline is what is compared with")
         for arm in arms.values():
+            baseline = arms.get(arm.against or name)
+            if baseline is None or baseline.failure:
+                continue
             if not arm.compared:
                 if arm.varies:
                     message = "an arm with compared = false is not held equal to anything; leave varies out"
-                    self._say(f"{join('arms', arm.name)}.varies", message)
+                    self._say(f"{join('arms', arm.plain)}.varies", message)
             elif not arm.failure:
                 differing = differences(arm.recipe, baseline.recipe)
-                self.problems += varies_problems(arm.name, arm.varies, differing, baseline.name)
+                self.problems += varies_problems(arm.plain, arm.varies, differing, name)
 
 
 def _own_problems(name: str, layer: Layer, registry: Registry) -> list[Problem]:

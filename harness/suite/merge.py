@@ -94,13 +94,14 @@ def read_layer(
         if key not in allowed:
             problems.append(Problem(place, unknown_key(key, allowed)))
         elif key in SHAPES:
-            node, bad = _shaped(key, wrap(value, place), inherits)
+            node, bad = shaped(key, wrap(value, place), inherits=inherits)
             problems += bad
             layer[key] = node
     return layer, problems
 
 
-def _shaped(key: str, node: Node, inherits: bool) -> tuple[Node, list[Problem]]:
+def shaped(key: str, node: Node, *, inherits: bool) -> tuple[Node, list[Problem]]:
+    """Return the value of a recipe's key in the shape that merging takes, and what is wrong with its shape."""
     shape, kind = SHAPES[key], KIND_OF.get(key, "")
     if shape == "value":
         return node, []

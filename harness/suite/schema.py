@@ -9,7 +9,9 @@ from harness.contract import KINDS
 from harness.errors import PluginError
 from harness.registry import Entry, Registry
 from harness.registry.parameters import json_schema, nested_kinds
+from harness.suite.claims import ClaimSettings
 from harness.suite.merge import INHERITED
+from harness.suite.search_space import space_schema
 from harness.suite.settings import (
     HELD_EQUAL,
     KIND_OF,
@@ -19,6 +21,7 @@ from harness.suite.settings import (
     BudgetSettings,
     ParentSettings,
     SuiteSettings,
+    TuningSettings,
     ValueSettings,
 )
 
@@ -54,6 +57,8 @@ def suite_schema(registry: Registry) -> dict[str, Any]:
             "description": "false: trained and shown, but neither ranked nor tested, nor held equal to the baseline",
         },
     }
+    definitions["space"] = space_schema("#/$defs/space")
+    arm["tuning"] = {"$ref": "#/$defs/space"}
     definitions["arm"] = _table(arm)
     top = json_schema(SuiteSettings)
     top["properties"] |= {
@@ -67,7 +72,11 @@ def suite_schema(registry: Registry) -> dict[str, Any]:
             "additionalProperties": {"$ref": "#/$defs/arm"},
             "minProperties": 1,
         },
+        "grid": _grid(recipe),
         **{name: json_schema(settings) for name, settings in TOP_TABLES.items()},
+        "tuning": _tuning(),
+        "claim": {"type": "array", "items": json_schema(ClaimSettings)},
+        "trackers": {"type": "array", "items": {"$ref": "#/$defs/tracker"}},
     }
     top["required"] = [*top.get("required", []), "arms"]
     return {
@@ -80,6 +89,21 @@ def suite_schema(registry: Registry) -> dict[str, Any]:
 
 def _table(properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _grid(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of `[grid]`: of a whole key the values are known, of a key path only that it is a list."""
+    values = {"type": "array", "minItems": 1, "uniqueItems": True}
+    inner = {"anyOf": [values, {"type": "object"}]}
+    keys = {**recipe, "budget": {"$ref": "#/$defs/budget"}}
+    own = {key: {"anyOf": [{**values, "items": one}, {"type": "object"}]} for key, one in keys.items()}
+    return {
+        "type": "object",
+        "description": "key paths and their values: every arm runs in every combination",
+        "properties": own,
+        "patternProperties": {f"^({'|'.join(keys)})[.\\[].+$": inner},
+        "additionalProperties": False,
+    }
 
 
 def _recipe_key(key: str, shape: str) -> dict[str, Any]:
@@ -95,6 +119,12 @@ def _recipe_key(key: str, shape: str) -> dict[str, Any]:
         return one
     items = {"type": "array", "items": {"anyOf": [one, {"const": INHERITED}]}}
     return items if shape == "components" else {"anyOf": [one, {**items, "minItems": 1}]}
+
+
+def _tuning() -> dict[str, Any]:
+    table = json_schema(TuningSettings)
+    table["properties"]["space"] = {"$ref": "#/$defs/space", "description": "what is searched in every arm"}
+    return {**table, "required": ["trials"]}
 
 
 def _budget() -> dict[str, Any]:

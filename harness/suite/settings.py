@@ -50,12 +50,12 @@ HELD_EQUAL = ("dataset", "sampler", "batch_size", "budget", "numerics", "evaluat
 has to say so in `varies`."""
 
 RECIPE_KEYS = tuple(SHAPES)
-ARM_KEYS = (*RECIPE_KEYS, "budget", "extends", "varies", "compared")
+ARM_KEYS = (*RECIPE_KEYS, "budget", "extends", "varies", "compared", "tuning")
 
 ROLES = tuple(key for key, shape in SHAPES.items() if shape == "parent")
 """The keys that make a trial need another's model; in the normal form they stand under `parents`."""
 
-TABLES = ("budget", "recipe", "arms", "timing", "loader", "measure")
+TABLES = ("budget", "recipe", "arms", "grid", "timing", "loader", "measure", "claim", "trackers", "tuning")
 """The tables of the file."""
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -110,6 +110,16 @@ class MeasureSettings:
     target_top1: Annotated[float, Interval(gt=0, le=100)] | None = None
     gradient_norms: bool = False
     latency: bool = True
+
+
+@dataclass(frozen=True)
+class TuningSettings:
+    """`[tuning]`: trials of each arm's search, none for no search; what is searched stands in `space`."""
+
+    trials: Annotated[int, Interval(ge=0, le=1000)] = 0
+    method: Literal["quasi-random", "tpe"] = "quasi-random"
+    replicates: Annotated[int, Interval(ge=1, le=1000)] = 1
+    metric: Literal["top1"] = "top1"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from harness_plugins import (
     optimizers,
     samplers,
     schedules,
+    trackers,
     tricks,
 )
 
@@ -25,6 +26,7 @@ _KINDS = {
     "schedule": schedules,
     "trick": tricks,
     "metric": metrics,
+    "tracker": trackers,
 }
 
 

@@ -18,7 +18,7 @@ def test_a_reference_board_is_rebuilt_byte_for_byte(folder: Path, tmp_path: Path
     copy = tmp_path / folder.name
     shutil.copytree(folder, copy)
     outputs = sorted(copy.glob("leaderboard.*"))
-    assert len(outputs) == 4
+    assert len(outputs) == 5
     for output in outputs:
         output.unlink()
     store = Store(copy)

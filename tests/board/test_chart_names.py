@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from harness.board import build, charts
+from harness.board import build
 from harness.board.axes import WIDE
+from harness.board.chart_scatter import scatter
 
 LETTERS = {"i": 3.5, "l": 3.5, "-": 4.5, "…": 12.0}
 """Pixels of a letter at 12.5 px, roughly as Arial has them; the widest of the others take 7."""
@@ -15,10 +16,10 @@ LETTERS = {"i": 3.5, "l": 3.5, "-": 4.5, "…": 12.0}
 def names_in(svg: str) -> list[tuple[str, float, float, float]]:
     """Return (name, left, right, y) of the dots' names."""
     found = []
-    for attributes, name in re.findall(r"<g>\s*<text ([^>]*)>([^<]*)</text>", svg):
+    for attributes, name in re.findall(r"<g>\s*(?:<line [^>]*></line>)?<text ([^>]*)>([^<]*)</text>", svg):
         x, y = (float(re.search(rf'\b{key}="([\d.]+)"', attributes)[1]) for key in ("x", "y"))  # type: ignore[index]
         width = sum(LETTERS.get(letter, 7.0) for letter in name)
-        left = x - width if "end" in attributes else x
+        left = x - width if 'class="end' in attributes else x
         found.append((name, left, left + width, y))
     return found
 
@@ -34,7 +35,7 @@ def names_in(svg: str) -> list[tuple[str, float, float, float]]:
 )
 def test_names_stay_inside_and_apart(inputs: Any, effects: dict[str, float]) -> None:
     given = inputs(effects)
-    names = names_in(charts.scatter(build(given.plan, given.records, given.timings)))
+    names = names_in(scatter(build(given.plan, given.records, given.timings)))
     assert len(names) == len(effects)
     for name, left, right, _ in names:
         assert left >= 0 and right <= WIDE, name
@@ -46,5 +47,5 @@ def test_names_stay_inside_and_apart(inputs: Any, effects: dict[str, float]) -> 
 def test_a_short_name_stands_at_the_right_of_its_dot(inputs: Any) -> None:
     given = inputs({"plain": 0.0, "sam": 0.5})
     assert "end" not in "".join(
-        re.findall(r"<g>\s*<text [^>]*>", charts.scatter(build(given.plan, given.records, given.timings)))
+        re.findall(r"<g>\s*<text [^>]*>", scatter(build(given.plan, given.records, given.timings)))
     )

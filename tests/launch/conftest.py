@@ -56,12 +56,17 @@ def launch(tmp_path, monkeypatch):
     """Return a function that runs a plan with a fake of the engine, and gives the summary and the store."""
     monkeypatch.syspath_prepend(str(HERE))
 
-    def go(plan, function="run_trial", notify=None, **options):
+    def go(plan, function="run_trial", notify=None, progress=None, **options):
         store = Store(tmp_path / "results" / "fake")
         with store.lock():
             store.write_plan(plan.to_json())
             summary = run(
-                plan, store, data={"data": tmp_path}, options=make_options(function, **options), notify=notify
+                plan,
+                store,
+                data={"data": tmp_path},
+                options=make_options(function, **options),
+                progress=progress,
+                notify=notify,
             )
         return summary, store
 

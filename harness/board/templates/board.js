@@ -1,34 +1,103 @@
 "use strict";
-// Sorts the table by the column whose heading is pressed. Without script the table stands in the order of ranks.
+// Sorting and filtering of the table, one confusion matrix at a time, curves that stand out. All content is in the page
+// without it: then the table stands in the order of ranks, and every matrix is shown.
 (function () {
+  function all(selector, within) {
+    return Array.prototype.slice.call((within || document).querySelectorAll(selector));
+  }
+  function make(name, parent, attributes, text) {
+    var element = document.createElement(name);
+    Object.keys(attributes || {}).forEach(function (key) { element.setAttribute(key, attributes[key]); });
+    if (text !== undefined) { element.textContent = text; }
+    return parent ? parent.appendChild(element) : element;
+  }
+
   var table = document.getElementById("board");
   var body = table.tBodies[0];
-  var headings = Array.prototype.slice.call(table.tHead.rows[0].cells);
+  var headings = all("th", table.tHead);
+  var rows = all("tr", body);
+
   function valueOf(row, column) {
     var text = row.cells[column].getAttribute("data-value");
     var number = parseFloat(text);
     return text === "" ? null : isNaN(number) || headings[column].className === "arm" ? text : number;
   }
   function sortBy(column) {
-    var heading = headings[column];
-    var direction = heading.getAttribute("aria-sort") === "ascending" ? -1 : 1;
+    var heading = headings[column], before = heading.getAttribute("aria-sort");
+    var direction = heading.getAttribute("data-first") === "descending" ? -1 : 1;
+    if (before) { direction = before === "ascending" ? -1 : 1; }
     headings.forEach(function (other) { other.removeAttribute("aria-sort"); });
     heading.setAttribute("aria-sort", direction === 1 ? "ascending" : "descending");
-    Array.prototype.slice.call(body.rows).sort(function (left, right) {
+    all("tr", body).sort(function (left, right) {
       var a = valueOf(left, column), b = valueOf(right, column);
       if (a === null || b === null) { return (a === null) - (b === null); }
       return direction * (typeof a === "string" ? a.localeCompare(b) : a - b);
     }).forEach(function (row) { body.appendChild(row); });
   }
   headings.forEach(function (heading, column) {
-    var button = document.createElement("button");
-    button.type = "button";
-    button.textContent = heading.textContent;
+    var button = make("button", null, { type: "button" }, heading.textContent);
     button.addEventListener("click", function () { sortBy(column); });
     heading.textContent = "";
     heading.appendChild(button);
   });
-  headings[0].setAttribute("aria-sort", "ascending");
+  if (headings.length) { headings[0].setAttribute("aria-sort", "ascending"); }
+
+  function addFilter() {
+    var place = document.getElementById("filter");
+    var chosen = {};
+    var label = make("label", place, {}, "Filter ");
+    var input = make("input", label, { type: "search", placeholder: "arm, stamp or cell", autocomplete: "off" });
+    var verdicts = rows.map(function (row) { return row.getAttribute("data-verdict"); });
+    var buttons = make("span", place, { role: "group", "aria-label": "Verdicts", "class": "choices" });
+    var told = make("output", place, { "aria-live": "polite" });
+    function apply() {
+      var words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+      var any = Object.keys(chosen).some(function (name) { return chosen[name]; });
+      var shown = 0;
+      rows.forEach(function (row) {
+        var text = row.textContent.toLowerCase();
+        var fits = words.every(function (word) { return text.indexOf(word) >= 0; });
+        row.hidden = !fits || (any && !chosen[row.getAttribute("data-verdict")]);
+        shown += row.hidden ? 0 : 1;
+      });
+      told.textContent = shown === rows.length ? "" : shown + " of " + rows.length + " arms";
+    }
+    input.addEventListener("input", apply);
+    verdicts.filter(function (name, index) { return verdicts.indexOf(name) === index; }).forEach(function (name) {
+      var button = make("button", buttons, { type: "button", "aria-pressed": "false" }, name);
+      button.addEventListener("click", function () {
+        chosen[name] = !chosen[name];
+        button.setAttribute("aria-pressed", String(chosen[name]));
+        apply();
+      });
+    });
+    place.hidden = false;
+  }
+  if (rows.length > 1) { addFilter(); }
+
+  all(".picks").forEach(function (group) {
+    var picks = all(".pick", group);
+    if (picks.length < 2) { return; }
+    var label = make("label", null, { "class": "picker" }, group.getAttribute("data-label") + " ");
+    var select = make("select", label);
+    picks.forEach(function (pick, index) { make("option", select, { value: index }, pick.getAttribute("data-pick")); });
+    function show() { picks.forEach(function (pick, index) { pick.hidden = String(index) !== select.value; }); }
+    select.addEventListener("change", show);
+    group.insertBefore(label, group.firstChild);
+    show();
+  });
+
+  all(".legend [data-series]").forEach(function (item) {
+    var section = item.closest("section"), name = item.getAttribute("data-series");
+    function mark(on) {
+      section.classList.toggle("dimmed", on);
+      all("figure ." + name, section).forEach(function (line) { line.classList.toggle("lit", on); });
+    }
+    item.tabIndex = 0;
+    ["mouseenter", "focus"].forEach(function (kind) { item.addEventListener(kind, function () { mark(true); }); });
+    ["mouseleave", "blur"].forEach(function (kind) { item.addEventListener(kind, function () { mark(false); }); });
+  });
+
   function openTarget() {
     var target = location.hash && document.getElementById(location.hash.slice(1));
     if (target && target.tagName === "DETAILS") { target.open = true; }

@@ -1,0 +1,255 @@
+"""Whether a board can be believed: its A/A copies, its runs split by time, slot and device, its resolution.
+
+A copy of the baseline under streams of its own must not come out better or worse, and what a trial's place in time
+or on the machine does to its result must not show (PROTOCOL.md, "A/A calibration").
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from harness.board.band import upper_end
+from harness.board.permutation import LEVEL, Cells, Split, split_p
+from harness.board.select import ArmTrials, Record, number_at, value_at
+from harness.board.speed_verdict import MARGIN, speed_ratios
+from harness.board.statistics import mean_of, median_of, sign_flip_p
+from harness.board.verdict import Rules
+from harness.suite.plan import needed_replicates
+
+Json = dict[str, Any]
+
+
+def calibration_of(
+    plan: Mapping[str, Any],
+    trials: Mapping[str, ArmTrials],
+    rows: Mapping[str, Json],
+    rounds: Mapping[str, Mapping[int, Record]],
+    rules: Rules,
+) -> Json:
+    """Return what a board says of itself.
+
+    Args:
+        plan: The plan as JSON.
+        trials: By arm.
+        rows: By arm, the rows of the board with their verdicts.
+        rounds: By arm and round, the timings.
+        rules: What the plan fixed.
+
+    Returns:
+        `{verdict, reason, resolution_points, copies, accuracy, speed, splits}`. `resolution_points` is the median
+        over the arms of the difference that their pairs would find in 80 % of such runs, in points, at least the
+        margin. `accuracy` and `speed` are `{copies, beyond, band}`: how many copies were judged, how many of them
+        are different, and how many may be; null where none was.
+    """
+    splits = [*_splits(trials, rules.seed), _round_split(rounds, rules.seed)]
+    copies = [
+        _copy(arm["name"], arm["copy_of"], rows[arm["name"]], rounds, rules)
+        for arm in plan.get("arms", [])
+        if arm.get("copy_of")
+    ]
+    accuracy = _counted(copies, lambda copy: _is_different(copy, len(copies), rules), rules)
+    speed = _counted(copies, lambda copy: copy["speed"] and copy["speed"]["differs"], rules)
+    verdict, reason = _judge(copies, accuracy, speed, splits)
+    found = [value for row in rows.values() if (value := number_at(row, "difference", "detectable"))]
+    return {
+        "verdict": verdict,
+        "reason": reason,
+        "resolution_points": median_of([max(value, rules.margin) for value in found]) if found else None,
+        "copies": copies,
+        "accuracy": accuracy,
+        "speed": speed,
+        "splits": splits,
+    }
+
+
+def _copy(
+    name: str, original: str, row: Json, rounds: Mapping[str, Mapping[int, Record]], rules: Rules
+) -> Json:
+    return {
+        "arm": name,
+        "copy_of": original,
+        "verdict": row["verdict"],
+        "difference": number_at(row, "difference", "mean"),
+        "p": number_at(row, "difference", "p"),
+        "identical": any(stamp.startswith("no-op: weights") for stamp in row["stamps"]),
+        "speed": _speed(speed_ratios(rounds.get(name, {}), rounds.get(original, {})), rules),
+    }
+
+
+def _speed(logs: Sequence[float], rules: Rules) -> Json | None:
+    """Return what a copy's log ratios to its original say, one a round; None where they are too few to say it.
+
+    Not the row's own verdict: that waits for the copy to be non-inferior in accuracy, which says nothing of clocks.
+    """
+    if len(logs) < needed_replicates(1, rules.alpha):
+        return None
+    mean, p = mean_of(logs), sign_flip_p(logs, rules.seed)
+    differs = p <= rules.alpha and abs(mean) >= math.log1p(MARGIN)
+    return {"ratio": math.exp(mean), "p": p, "rounds": len(logs), "differs": differs}
+
+
+def _is_different(copy: Json, count: int, rules: Rules) -> bool | None:
+    """Return whether a copy came out better or worse; None where it got no verdict.
+
+    One copy is judged as every arm is, within the family. Several are judged each as if it were the only one, for
+    Holm over all of them would hide what they show.
+    """
+    if copy["verdict"] is None or count == 1:
+        return copy["verdict"] and copy["verdict"] in ("better", "worse")
+    # A mean of exactly the margin may come out a rounding error below it.
+    return bool(copy["p"] <= rules.alpha and abs(copy["difference"]) >= rules.margin * (1 - 1e-9))
+
+
+def _counted(copies: Sequence[Json], differs: Callable[[Json], bool | None], rules: Rules) -> Json | None:
+    judged = {copy["arm"]: told for copy in copies if (told := differs(copy)) is not None}
+    groups = Counter(copy["copy_of"] for copy in copies if copy["arm"] in judged)
+    if not judged:
+        return None
+    band = upper_end(sorted(groups.values()), rules.alpha)
+    return {"copies": len(judged), "beyond": sum(judged.values()), "band": band}
+
+
+def _splits(trials: Mapping[str, ArmTrials], seed: int) -> list[Json]:
+    """Return the runs split by time, slot and device: residuals of test accuracy, in points."""
+    residuals: Cells = {}
+    records: dict[tuple[str, int], Record] = {}
+    for name, arm in trials.items():
+        top1 = {
+            replicate: value
+            for replicate, record in arm.good.items()
+            if (value := number_at(record, "results", "test", "top1")) is not None
+        }
+        if len(top1) < 2:
+            continue
+        mean = mean_of(list(top1.values()))
+        for replicate, value in top1.items():
+            residuals[name, replicate] = value
+            records[name, replicate] = arm.good[replicate]
+    starts = {cell: start for cell, record in records.items() if (start := _started(record)) is not None}
+    devices = {
+        cell: device for cell, record in records.items() if (device := value_at(record, "place", "device"))
+    }
+    slots = {
+        cell: f"{device} slot {slot}"
+        for cell, device in devices.items()
+        if isinstance(slot := value_at(records[cell], "place", "slot"), int)
+    }
+    return [
+        _told("time", split_p(residuals, _halves(starts), f"{seed}/time"), "no time of start", "one moment"),
+        _told("slot", split_p(residuals, slots, f"{seed}/slot"), "no slot", "one slot"),
+        _told("device", split_p(residuals, devices, f"{seed}/device"), "no device", "one device"),
+    ]
+
+
+def _started(record: Record) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(record.get("started_at")))
+    except ValueError:
+        return None
+
+
+def _halves(starts: Mapping[tuple[str, int], Any]) -> dict[tuple[str, int], str]:
+    """Return which runs began in the first half of them all; runs that began at one time are not torn apart."""
+    if not starts:
+        return {}
+    try:
+        middle = sorted(starts.values())[len(starts) // 2]
+    except TypeError:  # times with and without a zone
+        return {}
+    return {cell: "first half" if start < middle else "second half" for cell, start in starts.items()}
+
+
+def _round_split(rounds: Mapping[str, Mapping[int, Record]], seed: int) -> Json:
+    """Return the timing rounds split in halves: what of the speeds pairing by round does not remove.
+
+    A residual is the logarithm of an arm's images per second less the mean of its round and that of its arm: a
+    drift that all arms share is gone, as it is from the ratios that are judged.
+    """
+    logs: Cells = {}
+    for arm, timings in rounds.items():
+        for number, timing in timings.items():
+            speed = number_at(timing, "images_per_second")
+            if speed is not None and speed > 0:
+                logs[arm, number] = math.log(speed)
+    arms = sorted({arm for arm, _ in logs})
+    whole = sorted(
+        number for number in {number for _, number in logs} if all((arm, number) in logs for arm in arms)
+    )
+    if len(arms) < 2 or len(whole) < 2:
+        return _told("round", Split(), "no timing of two arms in two rounds", "")
+    by_round = {number: mean_of([logs[arm, number] for arm in arms]) for number in whole}
+    residuals: Cells = {}
+    for arm in arms:
+        own = {number: logs[arm, number] - by_round[number] for number in whole}
+        mean = mean_of(list(own.values()))
+        residuals |= {(arm, number): value - mean for number, value in own.items()}
+    labels = _halves({cell: cell[1] for cell in residuals})
+    # Residuals of a round add up to 0 over its arms: each arm by itself, then all of them together.
+    return _told("round", split_p(residuals, labels, f"{seed}/round", by_row=True), "no timing", "one round")
+
+
+def _told(by: str, split: Split, absent: str, alone: str) -> Json:
+    reason = split.reason
+    if not split.groups:
+        reason = f"not tested: {absent} in the records"
+    elif len(split.groups) == 1:
+        reason = f"not tested: {alone}"
+    return {
+        "by": by,
+        "groups": [
+            {"name": name, "count": count, "mean": mean} for name, (count, mean) in split.groups.items()
+        ],
+        "p": split.p,
+        "least_p": split.least,
+        "differs": split.p <= LEVEL if split.p is not None and (split.least or 0.0) <= LEVEL else None,
+        "reason": reason,
+    }
+
+
+ACCURACY = "better or worse"
+SPEED = f"faster or slower by {100 * MARGIN:g} % or more"
+_TOLD: Mapping[str, Callable[[Json], bool]] = {
+    f"do not differ at {LEVEL:g}": lambda split: split["differs"] is False,
+    "are too few to tell": lambda split: split["p"] is not None and split["differs"] is None,
+}
+
+
+def _judge(
+    copies: Sequence[Json], accuracy: Json | None, speed: Json | None, splits: Sequence[Json]
+) -> tuple[str | None, str]:
+    """Return the verdict on the board and its reason."""
+    same = [copy["arm"] for copy in copies if copy["identical"]]
+    wrong = [
+        f"the copy {name} equals its baseline bit for bit: its salt reached nothing" for name in same[:1]
+    ]
+    told = []
+    if not copies:
+        told.append("no A/A copy")
+    elif accuracy is None:
+        told.append("the copies got no verdict")
+    for counted, words in ((accuracy, ACCURACY), (speed, SPEED)):
+        if counted is not None:
+            (wrong if counted["beyond"] > counted["band"] else told).append(_count(copies, counted, words))
+    for split in splits:
+        if split["differs"]:
+            wrong.append(f"runs split by {split['by']} differ, p = {split['p']:.2g} ≤ {LEVEL:g}")
+    if wrong:
+        return "not calibrated", "; ".join([*wrong, *told])
+    for text, wanted in _TOLD.items():
+        if names := [split["by"] for split in splits if wanted(split)]:
+            told.append(f"runs split by {', '.join(names)} {text}")
+    return ("calibrated" if accuracy is not None else None), "; ".join(told)
+
+
+def _count(copies: Sequence[Json], counted: Json, words: str) -> str:
+    if len(copies) == 1:
+        (copy,) = copies
+        if words == ACCURACY:
+            return f"the copy {copy['arm']} came out {copy['verdict']}"
+        return f"its speed came out × {copy['speed']['ratio']:.3f}, p = {copy['speed']['p']:.2g}"
+    beyond = f"{counted['beyond']} of {counted['copies']} copies are {words}, each judged by itself"
+    return f"{beyond}; up to {counted['band']} may be"

@@ -1,0 +1,77 @@
+"""Learning curves: the mean over replicates by epoch, with the t interval as a band."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from harness.board.axes import WIDTH, Scale, axis_x, axis_y
+from harness.board.charts import (
+    COLOURS,
+    Json,
+    Point,
+    figure,
+    padded,
+    path_of,
+    points_of,
+    series,
+    thinned,
+)
+from harness.board.markup import EMPTY, tag
+
+LEFT, RIGHT, TOP, BOTTOM = 52.0, WIDTH - 14, 14.0, 268.0
+
+CHARTS = (
+    ("validation_top1", "Validation top-1, %"),
+    ("validation_loss", "Validation loss, nats"),
+    ("train_loss", "Training loss, nats"),
+    ("learning_rate", "Learning rate"),
+)
+
+
+def learning_curves(board: Json, name: str, label: str) -> Markup:
+    """Draw a learning curve for each arm, with bands for those that have a colour; empty where no arm has any."""
+    curves = {arm: board["curves"][arm] for arm in (row["arm"] for row in board["rows"])}
+    lines = {arm: thinned(points_of(curve["epoch"], curve[name]["mean"])) for arm, curve in curves.items()}
+    every = [point for points in lines.values() for point in points]
+    if not every:
+        return EMPTY
+    first, last = min(x for x, _ in every), max(x for x, _ in every)
+    values = [y for _, y in every]
+    x = Scale(first, max(last, first + 1), LEFT, RIGHT)
+    y = Scale(*padded(*_bounds(values, name), values), BOTTOM, TOP)
+    numbers = series(board)
+    bands, drawn = [], []
+    for arm in sorted(lines, key=lambda arm: -numbers.get(arm, COLOURS)):
+        style = f"s{numbers[arm]}" if arm in numbers else "other"
+        if arm in numbers and name != "learning_rate" and (edge := _edge(curves[arm], name)):
+            bands.append(tag("polygon", points=path_of(x, y, edge), class_=f"spread {style}"))
+        line = path_of(x, y, lines[arm])
+        drawn.append(tag("polyline", tag("title", arm), points=line, class_=f"line {style}"))
+    # An inner svg cuts off what leaves its frame, without an id that another chart could hold too.
+    width, height = RIGHT - LEFT, BOTTOM - TOP
+    box = f"{LEFT:g} {TOP:g} {width:g} {height:g}"
+    frame = tag("svg", *bands, *drawn, x=LEFT, y=TOP, width=width, height=height, viewBox=box)
+    parts = [*axis_x(x, TOP, BOTTOM), *axis_y(y, LEFT, RIGHT), frame]
+    shaded = f", shaded its {_level(board)} % interval" if bands else ""
+    caption = f"{label} by epoch: mean over replicates{shaded}"
+    return figure(WIDTH, 310.0, parts, caption, ((LEFT + RIGHT) / 2, 304.0, "epoch"))
+
+
+def _edge(curve: Json, name: str) -> list[Point]:
+    """Return the outline of a curve's band, there below and back above; empty where one replicate has none."""
+    low = thinned(points_of(curve["epoch"], curve[name]["low"]))
+    high = thinned(points_of(curve["epoch"], curve[name]["high"]))
+    return [*low, *reversed(high)]
+
+
+def _level(board: Json) -> str:
+    return f"{100 * (1 - (board['settings'].get('alpha') or 0.05)):g}"
+
+
+def _bounds(values: Sequence[float], name: str) -> Point:
+    """Return the bounds of a curve without its first fifth, for what tells arms apart is at the end; a rate's whole."""
+    ordered = sorted(values)
+    cut = 0 if name == "learning_rate" else round(0.2 * (len(ordered) - 1))
+    return (ordered[cut], ordered[-1]) if name == "validation_top1" else (ordered[0], ordered[-1 - cut])

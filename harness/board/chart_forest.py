@@ -1,0 +1,81 @@
+"""The forest plot: each arm's difference from what it is compared with, cell by cell of a grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from harness.board import wording
+from harness.board.axes import WIDE, Scale, axis_x
+from harness.board.charts import Json, cell_words, figure, kind_of, mark, shorten, whisker, width_of
+from harness.board.markup import EMPTY, tag
+
+TOP, LINE, RIGHT = 16.0, 26.0, 214.0
+
+
+def forest(board: Json) -> Markup:
+    """Draw each arm's difference from its baseline with its simultaneous interval, over the band of the margin."""
+    cells = _by_cell([row for row in board["rows"] if row["difference"] is not None])
+    rows = [row for _, group in cells for row in group]
+    if not rows:
+        return EMPTY
+    margin = board["settings"]["margin_points"]
+    headed = len(cells) > 1
+    left = 24.0 + max(width_of(shorten(row["arm"], 30)) for row in rows)
+    bottom = TOP + LINE * (len(rows) + headed * len(cells))
+    reach = _reach([_extent(row["difference"]) for row in rows], margin)
+    x = Scale(-reach, reach, left, WIDE - RIGHT)
+    parts = [
+        tag("rect", x=x(-margin), y=TOP, width=x(margin) - x(-margin), height=bottom - TOP, class_="band"),
+        *axis_x(x, TOP, bottom, signed=True),
+        tag("line", x1=x(0), x2=x(0), y1=TOP, y2=bottom, class_="zero"),
+    ]
+    y = TOP + LINE / 2
+    for name, group in cells:
+        if headed:
+            against = group[0].get("against") or board["baseline"]
+            words = shorten(f"{name or 'no cell'} · against {against}", 140)
+            parts.append(tag("g", tag("text", words, x=8, y=y + 6, class_="cell")))
+            y += LINE
+        for row in group:
+            parts.append(_line(row, x, y, left))
+            y += LINE
+    whom = "the baseline of its cell" if headed else board["baseline"]
+    caption = f"Difference from {whom} in points of test accuracy; shaded: the margin of ±{margin:.2g}"
+    below = ((left + WIDE - RIGHT) / 2, bottom + 36, "Δ top-1, points")
+    return figure(WIDE, bottom + 42, parts, caption, below)
+
+
+def _line(row: Json, x: Scale, y: float, left: float) -> Markup:
+    difference = row["difference"]
+    sign = f"{wording.MARKS[row['verdict']]} " if row["verdict"] else ""
+    numbers = sign + wording.interval(difference)
+    return tag(
+        "g",
+        tag("title", f"{row['arm']}: {row['reason']}"),
+        tag("text", shorten(row["arm"], 30), x=left - 14, y=y + 4, class_="end"),
+        whisker(difference["low"], difference["high"], x, y),
+        mark(row, x(difference["mean"]), y),
+        tag("text", numbers, x=WIDE - RIGHT + 14, y=y + 4, class_="value"),
+        class_=kind_of(row),
+    )
+
+
+def _by_cell(rows: Sequence[Json]) -> list[tuple[str, list[Json]]]:
+    """Return the rows by cell, in the order in which the ranks meet them."""
+    groups: dict[str, list[Json]] = {}
+    for row in rows:
+        groups.setdefault(cell_words(row.get("cell")), []).append(row)
+    return list(groups.items())
+
+
+def _extent(value: Json) -> float:
+    return max(abs(float(value[bound] or 0.0)) for bound in ("mean", "low", "high"))
+
+
+def _reach(extents: Sequence[float], margin: float) -> float:
+    """Return the half-width of the axis: one arm that lies far out is cut off, so that the others can be read."""
+    ordered = sorted(extents)
+    near = 8 * max(ordered[(len(ordered) - 1) // 2], margin)
+    return max(*(extent for extent in ordered if extent <= near), 2 * margin, 1e-6) * 1.08

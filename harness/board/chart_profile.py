@@ -1,0 +1,43 @@
+"""Performance profiles over several data sets (Dolan and Moré 2002; Agarwal et al. 2021, equation 1)."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from harness.board.axes import WIDTH, Scale, axis_x, axis_y
+from harness.board.charts import COLOURS, Json, figure, path_of, points_of, swatch, thinned
+from harness.board.markup import EMPTY, tag
+
+LEFT, RIGHT, TOP, BOTTOM = 52.0, WIDTH - 14, 14.0, 268.0
+
+
+def profiles(board: Json) -> Markup:
+    """Draw, for each threshold of the score, the share of runs above it; a higher curve is the better arm."""
+    told = board.get("aggregate") or {}
+    arms = [arm for arm in told.get("arms") or () if (arm.get("profile") or {}).get("share")]
+    thresholds = told.get("thresholds") or []
+    if not arms or len(thresholds) < 2 or thresholds[-1] <= thresholds[0]:
+        return EMPTY
+    x, y = Scale(thresholds[0], thresholds[-1], LEFT, RIGHT), Scale(0.0, 1.0, BOTTOM, TOP)
+    parts = [*axis_x(x, TOP, BOTTOM), *axis_y(y, LEFT, RIGHT)]
+    bands, lines = [], []
+    for index, arm in reversed(list(enumerate(arms))):
+        style, profile = f"s{index}" if index < COLOURS else "other", arm["profile"]
+        mean, low, high = (
+            thinned(points_of(thresholds, profile.get(name) or [])) for name in ("share", "low", "high")
+        )
+        if index < COLOURS and low:
+            bands.append(
+                tag("polygon", points=path_of(x, y, [*low, *reversed(high)]), class_=f"spread {style}")
+            )
+        lines.append(
+            tag("polyline", tag("title", arm["arm"]), points=path_of(x, y, mean), class_=f"line {style}")
+        )
+    caption = "Performance profile: the share of runs whose score is above the threshold, mean over data sets"
+    below = ((LEFT + RIGHT) / 2, 304.0, f"score, {told.get('score') or 'normalised'}")
+    drawing = figure(WIDTH, 310.0, [*parts, *bands, *lines], caption, below)
+    items = [
+        tag("li", swatch(f"line s{index}"), tag("span", arm["arm"]), data_series=f"s{index}")
+        for index, arm in enumerate(arms[:COLOURS])
+    ]
+    return drawing + tag("ul", *items, class_="legend")

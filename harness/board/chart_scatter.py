@@ -1,0 +1,182 @@
+"""Accuracy against what it costs, with the Pareto front: arms that no other beats in both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from harness.board import wording
+from harness.board.axes import WIDE, Scale, axis_x, axis_y
+from harness.board.charts import (
+    Json,
+    Point,
+    cell_words,
+    corners_of,
+    figure,
+    kind_of,
+    mark,
+    padded,
+    shorten,
+    width_of,
+)
+from harness.board.markup import EMPTY, tag
+
+LEFT, RIGHT, TOP, BOTTOM = 52.0, WIDE - 14, 14.0, 320.0
+MOST_NAMES = 40
+"""Arms whose names are written; every mark tells its own when it is pointed at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What accuracy is drawn against.
+
+    Attributes:
+        column: The row's key.
+        front: Its key in the row's `pareto`.
+        unit: What a unit of the axis is in units of the column.
+        more_is_better: Whether the front is at the right.
+        label: The label of the axis.
+        caption: What the chart shows.
+    """
+
+    column: str
+    front: str
+    unit: float
+    more_is_better: bool
+    label: str
+    caption: str
+
+
+SPEED = Cost(
+    "images_per_second",
+    "speed",
+    1.0,
+    True,
+    "images per second, training →",
+    "Test accuracy against training throughput",
+)
+MEMORY = Cost(
+    "peak_memory_bytes",
+    "memory",
+    2.0**20,
+    False,
+    "← peak memory, MiB",
+    "Test accuracy against peak memory of the timing pass",
+)
+
+
+def scatter(board: Json, cost: Cost = SPEED) -> Markup:
+    """Draw accuracy against a cost; a dashed line is the front. Empty where nothing was timed."""
+    rows = [row for row in board["rows"] if row[cost.column] and row["rank"] is not None]
+    if not rows:
+        return EMPTY
+    places = [row[cost.column] / cost.unit for row in rows]
+    # An arm that failed now and then would push all others into one corner: it sits on the lower edge.
+    steady = [row["top1"] for row in rows if not row["replicates"]["failed"]] or [row["top1"] for row in rows]
+    bounds = [
+        bound for top1 in steady for bound in (top1["mean"], top1["low"], top1["high"]) if bound is not None
+    ]
+    room = (max(places) - min(places)) * 0.08 or max(places) * 0.1
+    x = Scale(max(0.0, min(places) - room), max(places) + room, LEFT, RIGHT)
+    y = Scale(*padded(min(bounds), max(bounds), bounds), BOTTOM, TOP)
+    parts = [*axis_x(x, TOP, BOTTOM), *axis_y(y, LEFT, RIGHT), *_fronts(rows, cost, x, y)]
+    parts += [_dot(row, cost, x, y) for row in rows]
+    dots = [(x(place), y(row["top1"]["mean"])) for row, place in zip(rows, places, strict=True)]
+    parts += _names(rows, cost, dots, y.low)
+    caption = f"{cost.caption}; dashed: the front of arms that no other beats in both"
+    below = ((LEFT + RIGHT) / 2, BOTTOM + 38, cost.label)
+    return figure(WIDE, BOTTOM + 46, parts, caption, below)
+
+
+def _fronts(rows: Iterable[Json], cost: Cost, x: Scale, y: Scale) -> list[Markup]:
+    """Return the edge of what the front's arms beat, a staircase for each cell of a grid."""
+    cells: dict[str, list[Point]] = {}
+    for row in rows:
+        if (row.get("pareto") or {}).get(cost.front):
+            point = (x(row[cost.column] / cost.unit), y(row["top1"]["mean"]))
+            cells.setdefault(cell_words(row.get("cell")), []).append(point)
+    return [
+        tag("polyline", points=corners_of(_stairs(sorted(points), cost.more_is_better)), class_="front")
+        for points in cells.values()
+    ]
+
+
+def _stairs(points: Sequence[Point], more_is_better: bool) -> list[Point]:
+    if more_is_better:
+        corners = [(LEFT, points[0][1])]
+        for (across, down), (_, below) in zip(points, [*points[1:], (RIGHT, BOTTOM)], strict=True):
+            corners += [(across, down), (across, below)]
+        return corners
+    corners = [(points[0][0], BOTTOM)]
+    for (across, down), (further, _) in zip(points, [*points[1:], (RIGHT, TOP)], strict=True):
+        corners += [(across, down), (further, down)]
+    return corners
+
+
+def _dot(row: Json, cost: Cost, x: Scale, y: Scale) -> Markup:
+    top1, across = row["top1"], x(row[cost.column] / cost.unit)
+    whisker = EMPTY
+    if top1["low"] is not None and not row["replicates"]["failed"]:
+        whisker = tag("line", x1=across, x2=across, y1=y(top1["low"]), y2=y(top1["high"]), class_="whisker")
+    speed, memory = wording.decimal(row["images_per_second"], 0), wording.memory(row["peak_memory_bytes"])
+    numbers = f"{wording.with_half_width(top1)} % at {speed} images/s, {memory}"
+    title = tag("title", f"{row['arm']}: {numbers}; {wording.verdict(row)}")
+    return tag("g", title, whisker, mark(row, across, y(top1["mean"])), class_=kind_of(row))
+
+
+def _names(rows: Sequence[Json], cost: Cost, dots: Sequence[Point], lowest: float) -> list[Markup]:
+    """Return the names beside their marks: the baseline's and the front's first, then the best by rank."""
+
+    def order(pair: tuple[Json, Point]) -> tuple[bool, bool]:
+        return (not pair[0]["baseline"], not (pair[0].get("pareto") or {}).get(cost.front))
+
+    taken = [(across - 6, down - 6, across + 6, down + 6) for across, down in dots]
+    chosen = sorted(zip(rows, dots, strict=True), key=order)[:MOST_NAMES]
+    return [_name(row, cost, dot, taken, lowest) for row, dot in chosen]
+
+
+Box = tuple[float, float, float, float]
+
+
+def _name(row: Json, cost: Cost, dot: Point, taken: list[Box], lowest: float) -> Markup:
+    name = shorten(row["arm"], 24)
+    if row["top1"]["mean"] < lowest:
+        name += f" ↓ {wording.decimal(row['top1']['mean'])}"
+    (across, down), width = dot, width_of(name) * (1.1 if _is_on_front(row, cost) else 1.0)
+    left, middle = _free(across, down, width, taken)
+    taken.append((left, middle - 6.5, left + width, middle + 6.5))
+    lead = EMPTY
+    if abs(middle - down) > 14:
+        # It had to move away: a thin line says whose name it is.
+        near = left - 2 if left > across else min(left + width + 2, across)
+        lead = tag("line", x1=across, x2=near, y1=down, y2=middle, class_="lead")
+    at_left = left + width <= across
+    classes = [*(["end"] if at_left else []), *(["on-front"] if _is_on_front(row, cost) else [])]
+    text_x = left + width if at_left else left
+    label = tag("text", name, x=text_x, y=middle + 4, class_=" ".join(classes) or None)
+    return tag("g", lead, label)
+
+
+def _is_on_front(row: Json, cost: Cost) -> bool:
+    return bool((row.get("pareto") or {}).get(cost.front))
+
+
+def _free(across: float, down: float, width: float, taken: Sequence[Box]) -> Point:
+    """Return left edge and middle of the nearest free place for a name: right of its mark, left, then up and down."""
+    lefts = [left for left in (across + 10, across - 10 - width) if LEFT <= left <= RIGHT + 12 - width]
+    lefts = lefts or [max(2.0, min(across + 10, WIDE - 2 - width))]
+    for step in range(2 * MOST_NAMES):
+        for middle in (down - 6.75 * step, down + 6.75 * step):
+            if not TOP <= middle <= BOTTOM:
+                continue
+            for left in lefts:
+                box = (left, middle - 6.5, left + width, middle + 6.5)
+                if not any(_meet(box, other) for other in taken):
+                    return left, middle
+    return lefts[0], down
+
+
+def _meet(box: Box, other: Box) -> bool:
+    return box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]

@@ -1,0 +1,44 @@
+"""The table of claims in words: the same in every format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.board import wording
+
+HEADINGS = ("claim", "arm", "metric", "claimed", "measured", "verdict")
+_METRICS = {"top1": "top-1", "images_per_second": "images/s", "peak_memory": "memory"}
+
+
+def claim_cells(claim: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return one claim as the cells under `HEADINGS`: plain text, to be escaped by whoever shows it."""
+    arms = f"{claim['arm']} against {claim['against']}" if claim["arm"] else wording.ABSENT
+    return (
+        str(claim["name"]),
+        arms,
+        _METRICS.get(claim["metric"], str(claim["metric"])),
+        _effect(claim, claim["claimed"]),
+        _measured(claim),
+        claim["verdict"] or "no verdict",
+    )
+
+
+def claim_remark(claim: Mapping[str, Any]) -> str:
+    """Return why the verdict is what it is, and where the claim comes from."""
+    reason = str(claim["reason"]).removeprefix("no verdict: ")
+    return f"{reason} (claimed by {claim['source']})"
+
+
+def _effect(claim: Mapping[str, Any], value: float | None) -> str:
+    return wording.times(value) if claim["unit"] == "ratio" else wording.signed(value)
+
+
+def _measured(claim: Mapping[str, Any]) -> str:
+    measured = claim["measured"]
+    if measured is None:
+        return wording.ABSENT
+    mean = _effect(claim, measured["mean"])
+    if measured["low"] is None or measured["high"] is None:
+        return mean
+    return f"{mean} [{_effect(claim, measured['low'])}, {_effect(claim, measured['high'])}]"

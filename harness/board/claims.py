@@ -1,0 +1,246 @@
+"""What is claimed of an arm, held against what was measured here.
+
+A claim compares two arms, any two, by paired differences in points of accuracy or by paired ratios over the rounds of
+the timing pass. The claims that the suite calls testable are a family of their own, declared before the run: sign-flip
+tests with Holm over it, Student t intervals simultaneous over it (PROTOCOL.md).
+
+*Reproduced*: significant with the claimed sign, beyond the margin, and the interval holds the claimed effect or lies
+beyond it. *Weaker*: significant with that sign, and the interval wholly below the claim. *Contradicted*: significant
+with the other sign, or equal by two one-sided tests though more is claimed. Anything else is *not resolved*.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from harness.board import rows
+from harness.board.data import has_other_test
+from harness.board.select import ArmTrials, Record, number_at
+from harness.board.speed_verdict import MARGIN, judge_ratios, memory_ratios, speed_ratios
+from harness.board.statistics import non_inferiority_p
+from harness.board.verdict import Comparison, Rules, compare
+from harness.suite.plan import NON_INFERIORITY_POINTS, needed_replicates
+
+Json = dict[str, Any]
+Arms = Mapping[str, Json]
+Rounds = Mapping[str, Mapping[int, Record]]
+
+NOT_TESTABLE = "not testable"
+_MINUS = "\N{MINUS SIGN}"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """All that a board knows of its arms when it comes to the claims.
+
+    Attributes:
+        arms: The plan's arms by name.
+        board_rows: Their rows.
+        trials: Their trials.
+        chances: The accuracy of guessing on their data, in points.
+        rounds: Their completed timings by round.
+    """
+
+    arms: Arms
+    board_rows: Mapping[str, Json]
+    trials: Mapping[str, ArmTrials]
+    chances: Mapping[str, float]
+    rounds: Rounds
+
+
+def claims_of(plan: Mapping[str, Any], measured: Measured, rules: Rules) -> list[Json]:
+    """Return the claims of a plan in its order; empty where it has none.
+
+    Args:
+        plan: The plan as JSON.
+        measured: What the board has found so far.
+        rules: What the plan fixed; the family here is that of the claims, not that of the arms.
+
+    Returns:
+        Each `{name, source, arm, against, metric, unit, claimed, measured, p, p_holm, verdict, reason}`, `measured`
+        being `{mean, low, high, count}` in the claim's unit or None. The verdict is None where none can be backed, and
+        the reason says why.
+    """
+    claims = plan.get("claims") or []
+    family = sum(1 for claim in claims if not claim.get("testable"))
+    rules = replace(rules, family=max(1, family), needed=needed_replicates(max(1, family), rules.alpha))
+    effects: dict[str, dict[int, list[float]]] = {"points": {}, "ratio": {}}
+    refusals: dict[int, str] = {}
+    untestable: dict[int, str] = {}
+    for index, claim in enumerate(claims):
+        if why := _untestable(plan, claim, measured):
+            untestable[index] = why
+            continue
+        effects[claim["unit"]][index] = _effects(claim, measured)
+        if why := _refusal(plan, claim, measured, effects[claim["unit"]][index], rules):
+            refusals[index] = why
+    comparisons = _compare(effects, refusals, rules)
+    return [
+        _told(claim, comparisons.get(index), untestable.get(index), rules)
+        for index, claim in enumerate(claims)
+    ]
+
+
+def _compare(
+    effects: Mapping[str, Mapping[int, Sequence[float]]], refusals: Mapping[int, str], rules: Rules
+) -> dict[int, Comparison]:
+    """Compare points and ratios apart, each within the whole family: what the other holds counts as p = 1."""
+    judges = {"points": compare, "ratio": judge_ratios}
+    return {
+        int(index): comparison
+        for unit, judge in judges.items()
+        for index, comparison in judge(
+            {str(index): values for index, values in effects[unit].items()},
+            {str(index): why for index, why in refusals.items() if index in effects[unit]},
+            rules,
+        ).items()
+    }
+
+
+def _untestable(plan: Mapping[str, Any], claim: Json, measured: Measured) -> str | None:
+    """Return why a claim cannot be tested whatever the records say, or None."""
+    if claim.get("testable"):
+        return str(claim["testable"])
+    if claim["metric"] == "top1":
+        return None
+    if not number_at(plan, "timing", "rounds"):
+        return "the suite has no timing pass (timing.rounds = 0)"
+    own, other = (measured.rounds.get(claim[key], {}) for key in ("arm", "against"))
+    if claim["metric"] == "peak_memory" and own and other and not memory_ratios(own, other):
+        return "the timings hold no peak memory"
+    return None
+
+
+def _effects(claim: Json, measured: Measured) -> list[float]:
+    """Return arm minus against by replicate, in points, or the log ratios by round."""
+    if claim["metric"] == "top1":
+        return _differences(claim, measured)
+    ratios = speed_ratios if claim["metric"] == "images_per_second" else memory_ratios
+    return ratios(*(measured.rounds.get(claim[key], {}) for key in ("arm", "against")))
+
+
+def _differences(claim: Json, measured: Measured) -> list[float]:
+    sides = [claim["arm"], claim["against"]]
+    if not all(side in measured.trials for side in sides):
+        return []
+    own, other = (measured.trials[side] for side in sides)
+    return rows.paired(own, other, *(measured.chances[side] for side in sides))
+
+
+def _refusal(
+    plan: Mapping[str, Any], claim: Json, measured: Measured, effects: Sequence[float], rules: Rules
+) -> str | None:
+    """Return why a claim gets no verdict, or None."""
+    if not plan.get("verdicts"):
+        return f"no verdict: {plan.get('verdicts_reason') or 'the plan asks for none'}"
+    for side in (claim["arm"], claim["against"]):
+        row = measured.board_rows.get(side)
+        if row is None:
+            return f'no verdict: arm "{side}" is not in this plan'
+        if why := measured.arms[side].get("failure"):
+            return f'no verdict: arm "{side}" was not run: {why}'
+        if not row["replicates"]["good"]:
+            return f'no verdict: arm "{side}" has no result'
+        if rows.is_unstable(row):
+            counts = row["replicates"]
+            finished = counts["planned"] - counts["missing"]
+            return f'no verdict: arm "{side}" is unstable: {counts["failed"]} of {finished} failed'
+    own, other = claim["arm"], claim["against"]
+    if measured.arms[own].get("data") != measured.arms[other].get("data") and has_other_test(
+        plan, measured.arms[own], measured.arms[other]
+    ):
+        return "no verdict: not comparable: test data"
+    varied = {"varies": [one for arm in (own, other) for one in measured.arms[arm].get("varies") or []]}
+    if rows.order_differs(varied, measured.trials[own], measured.trials[other]):
+        return "no verdict: not comparable: order"
+    return None if claim["metric"] == "top1" else _refused_ratio(plan, claim, measured, effects, rules)
+
+
+def _refused_ratio(
+    plan: Mapping[str, Any], claim: Json, measured: Measured, effects: Sequence[float], rules: Rules
+) -> str | None:
+    """Return why a claim on speed or memory gets no verdict: too few rounds, or accuracy that is lost."""
+    if len(effects) < rules.needed:
+        return (
+            f"no verdict: {len(effects)} timing rounds, and a family of {rules.family} claims takes {rules.needed} "
+            "before any ratio could be significant (timing.rounds)"
+        )
+    told = number_at(plan, "non_inferiority_points")
+    margin = NON_INFERIORITY_POINTS if told is None else told
+    p = non_inferiority_p(_differences(claim, measured), margin)
+    if p is None or p > rules.alpha / rules.family:
+        found = "" if p is None else f" (p = {p:.2g})"
+        return (
+            f'no verdict: accuracy is not shown to be within {margin:g} points of "{claim["against"]}"{found}'
+        )
+    return None
+
+
+def _told(claim: Json, comparison: Comparison | None, untestable: str | None, rules: Rules) -> Json:
+    keys = ("name", "source", "arm", "against", "metric", "unit", "claimed")
+    told = {key: claim.get(key) for key in keys}
+    if comparison is None:
+        nothing = {"measured": None, "p": None, "p_holm": None}
+        return {**told, **nothing, "verdict": NOT_TESTABLE, "reason": untestable}
+    verdict, reason = _judge(claim, comparison, rules)
+    return {
+        **told,
+        "measured": _measured(claim["unit"], comparison),
+        "p": comparison.p,
+        "p_holm": comparison.p_holm,
+        "verdict": verdict,
+        "reason": reason,
+    }
+
+
+def _measured(unit: str, comparison: Comparison) -> Json | None:
+    estimate = comparison.difference
+    if estimate is None:
+        return None
+    numbers = {"mean": estimate.mean, "low": estimate.low, "high": estimate.high}
+    if unit == "ratio":
+        # A limit beyond any float (two rounds that differ wildly) is no limit.
+        numbers = {key: None if x is None or x > 700.0 else math.exp(x) for key, x in numbers.items()}
+    return {**numbers, "count": estimate.count}
+
+
+def _judge(claim: Json, comparison: Comparison, rules: Rules) -> tuple[str | None, str]:
+    """Return the verdict on a claim and its reason, from the verdict on the two arms."""
+    estimate, p = comparison.difference, comparison.p_holm
+    if comparison.verdict is None or estimate is None or p is None:
+        return None, comparison.reason
+    ratio = claim["unit"] == "ratio"
+    effect = math.log(claim["claimed"]) if ratio else claim["claimed"]
+    found = f"{_written(estimate.mean, ratio)} over {estimate.count} {'rounds' if ratio else 'pairs'}"
+    if comparison.verdict in ("better", "worse"):
+        found += f", Holm p = {p:.2g} ≤ {rules.alpha:g}"
+        if (estimate.mean > 0) != (effect > 0):
+            return "contradicted", f"{found}: the other way"
+        ends = [end for end in (estimate.low, estimate.high) if end is not None]
+        nearest_end = max(ends) if effect > 0 else min(ends)
+        limit = _written(nearest_end, ratio)
+        if (nearest_end >= effect) if effect > 0 else (nearest_end <= effect):
+            return "reproduced", f"{found}; the interval reaches {limit}"
+        return "weaker", f"{found}; the interval ends at {limit}, short of the claim"
+    if comparison.verdict == "equal":
+        margin = math.log1p(MARGIN) if ratio else rules.equal_margin
+        within = f"equal within {MARGIN:.0%}" if ratio else f"equal within ±{margin:.2g} points"
+        if abs(effect) > margin:
+            return "contradicted", f"{found}: {within}"
+        return "not resolved", f"{found}: {within}, and the claim is no more than that"
+    if ratio:
+        small = p <= rules.alpha
+        why = (
+            f"Holm p = {p:.2g}, yet nearer to 1 than {MARGIN:.0%}"
+            if small
+            else f"Holm p = {p:.2g} > {rules.alpha:g}"
+        )
+        return "not resolved", f"{found}: {why}"
+    return "not resolved", comparison.reason
+
+
+def _written(value: float, ratio: bool) -> str:
+    return f"× {math.exp(min(value, 700.0)):.3g}" if ratio else f"{value:+.2f} points".replace("-", _MINUS)

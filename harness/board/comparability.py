@@ -1,0 +1,204 @@
+"""What may be compared (PROTOCOL.md): which records count together in accuracy, and which timings in speed.
+
+Accuracy hangs on the major version of the schema, the protocol, the data manifest, the split, the budget, the
+evaluation, the precision class, and world size × batch size. It does not hang on the machine: bits are equal on one
+type of CPU and one build only, elsewhere to a tolerance, and that tolerance is far below the noise between
+replicates. So records of other hosts count, and the board is stamped `mixed hosts` (`environment`).
+
+Speed and memory hang on the machine as well: GPU model, count and memory, the driver's major version, CUDA, cuDNN,
+torch, compile mode, CPU model, cores, power cap, workers. Compile mode and workers stand in the recipe and the plan.
+Python's version and the operating system count too, because they decide what a step costs on the host; the kernel's
+release, clocks, temperature, time and the host's name do not.
+
+What differs is never pooled: of several groups the largest is shown, and where two are equally large the one whose
+first member comes first in the plan. What is left out is told with numbers. On request everything is pooled and the
+board is stamped; even then rounds of different machines are not paired with each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from harness.board.alike import Comparable, group_alike
+from harness.board.gate_hosts import speed_keys
+from harness.board.select import Record, value_at
+
+Json = dict[str, Any]
+Shared = Mapping[str, Any]
+
+
+def accuracy_entries(
+    recipe: Mapping[str, Any], manifest: Mapping[str, Any], *, world_size: int = 1
+) -> dict[str, Any]:
+    """Return what accuracy hangs on, flat, as far as recipe and manifest say it; null where they do not.
+
+    Schema and protocol are the records' own, and compared beside this.
+    """
+    batch_size = recipe.get("batch_size")
+    return {
+        "data": manifest.get("hash"),
+        "split.train": value_at(manifest, "splits", "train", "digest"),
+        "split.test": value_at(manifest, "splits", "test", "digest"),
+        "split.validation": value_at(recipe, "dataset", "validation"),
+        "budget": recipe.get("budget"),
+        "evaluation": recipe.get("evaluation"),
+        "precision": value_at(recipe, "numerics", "precision"),
+        "world_size × batch_size": None if batch_size is None else world_size * int(batch_size),
+    }
+
+
+def speed_entries(host: Any, name: str | None) -> dict[str, Any]:
+    """Return what the speed of a machine hangs on, flat.
+
+    Args:
+        host: The fingerprint, or None where it cannot be read: then it is a machine of its own.
+        name: The fingerprint's hash.
+    """
+    return speed_keys(host) if isinstance(host, dict) else {"host": name}
+
+
+def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Return the entries in which two sides differ, sorted; one that either side does not know is no difference."""
+    return sorted(
+        key
+        for key in one.keys() & other.keys()
+        if one[key] is not None and other[key] is not None and one[key] != other[key]
+    )
+
+
+def comparable_records(
+    plan: Mapping[str, Any], records: Sequence[Record], shared: Shared, *, allow_mixed: bool = False
+) -> Comparable:
+    """Return the trial records whose accuracy may be compared.
+
+    Arms may differ in what their `varies` declares, so a record is held against the arm that it is a trial of: a
+    group is in what its records are unlike their plan, and the usual one is nothing.
+
+    Args:
+        plan: The plan as JSON.
+        records: Trial records of any kind; those of another plan or protocol pass, `select` tells of them.
+        shared: By hash, what the records refer to.
+        allow_mixed: Pool all of them.
+    """
+    arms = {str(arm["name"]): arm for arm in plan.get("arms", [])}
+    places = {trial["id"]: (number, str(trial["arm"])) for number, trial in enumerate(plan.get("trials", []))}
+    unlike = _unlike(plan, arms, shared)
+
+    def place_of(record: Record) -> tuple[int, int] | None:
+        place = places.get(str(record.get("trial")))
+        if place is None or record.get("protocol") != plan.get("protocol"):
+            return None
+        return place[0], 0
+
+    def entries_of(record: Record) -> tuple[Hashable, Callable[[], Mapping[str, Any]]]:
+        arm = places[str(record.get("trial"))][1]
+        return _key(record, arm), lambda: unlike(record, arm)
+
+    return group_alike(records, place_of, entries_of, "trials", "record", allow_mixed)[0]
+
+
+def comparable_timings(
+    plan: Mapping[str, Any], timings: Sequence[Record], shared: Shared, *, allow_mixed: bool = False
+) -> Comparable:
+    """Return the timings whose speed and memory may be compared: those of one kind of machine.
+
+    Of several timings of one arm in one round on one kind of machine the first counts. Where machines are pooled on
+    request, their rounds get numbers of their own, so that a ratio is always that of one machine.
+
+    Args:
+        plan: The plan as JSON.
+        timings: Its timing records.
+        shared: By hash, what they refer to.
+        allow_mixed: Pool all of them.
+    """
+    arms = {str(arm["name"]): arm for arm in plan.get("arms", [])}
+    order = {name: number for number, name in enumerate(arms)}
+    unlike = _unlike(plan, arms, shared)
+
+    def place_of(timing: Record) -> tuple[int, int] | None:
+        return int(timing.get("round") or 0), order.get(str(timing.get("arm")), len(order))
+
+    def entries_of(timing: Record) -> tuple[Hashable, Callable[[], Mapping[str, Any]]]:
+        arm, name = str(timing.get("arm")), value_at(timing, "refs", "host")
+
+        def entries() -> Mapping[str, Any]:
+            own = unlike(timing, arm) if arm in arms else {}
+            return {**own, **speed_entries(shared.get(name) if isinstance(name, str) else None, name)}
+
+        return (name, _key(timing, arm)), entries
+
+    found, shown = group_alike(timings, place_of, entries_of, "timings", "timing", allow_mixed)
+    return replace(found, members=_numbered([_first_of_each(group.members) for group in shown]))
+
+
+def comparability_of(accuracy: Comparable, speed: Comparable) -> Json:
+    """Return the board's `comparability`."""
+    return {
+        "accuracy": accuracy.groups,
+        "speed": speed.groups,
+        "left_out": accuracy.left_out + speed.left_out,
+        "mixed": accuracy.mixed or speed.mixed,
+    }
+
+
+def _key(record: Record, arm: str) -> Hashable:
+    refs = record.get("refs") or {}
+    return arm, refs.get("recipe"), refs.get("manifest"), record.get("schema"), record.get("world_size")
+
+
+def _unlike(
+    plan: Mapping[str, Any], arms: Mapping[str, Json], shared: Shared
+) -> Callable[[Record, str], Mapping[str, Any]]:
+    """Return what tells in which entries a record is unlike the arm of the plan that it belongs to."""
+    manifests = plan.get("manifests") or {}
+
+    def unlike(record: Record, arm: str) -> Mapping[str, Any]:
+        planned = arms[arm]
+        recipe = _referred(record, "recipe", shared) or planned.get("recipe") or {}
+        manifest = _referred(record, "manifest", shared) or manifests.get(planned.get("data")) or {}
+        wanted = accuracy_entries(planned.get("recipe") or {}, manifests.get(planned.get("data")) or {})
+        size = record.get("world_size")
+        found = accuracy_entries(recipe, manifest, world_size=1 if size is None else int(size))
+        own = {name: found[name] for name in differing(wanted, found)}
+        return own if record.get("schema") is None else {**own, "schema": record["schema"]}
+
+    return unlike
+
+
+def _referred(record: Record, name: str, shared: Shared) -> Json | None:
+    digest = value_at(record, "refs", name)
+    value = shared.get(digest) if isinstance(digest, str) else None
+    return value if isinstance(value, dict) else None
+
+
+def _first_of_each(timings: Sequence[Record]) -> list[Record]:
+    """Return one timing for each arm and round: a completed one before any other, then the first that ended."""
+    chosen: dict[tuple[str, int], Record] = {}
+    for timing in sorted(timings, key=_ended):
+        chosen.setdefault((str(timing.get("arm")), int(timing.get("round") or 0)), timing)
+    return list(chosen.values())
+
+
+def _ended(timing: Record) -> tuple[bool, str, str]:
+    return (
+        timing.get("status") != "completed",
+        str(timing.get("finished_at") or ""),
+        str(timing.get("content_hash")),
+    )
+
+
+def _numbered(groups: Sequence[Sequence[Record]]) -> list[Record]:
+    """Return the timings of all groups; where there are several, each round of each has a number of its own."""
+    if len(groups) < 2:
+        return [timing for group in groups for timing in group]
+    numbers = sorted(
+        {(at, int(timing.get("round") or 0)) for at, group in enumerate(groups) for timing in group}
+    )
+    known = {pair: number for number, pair in enumerate(numbers)}
+    return [
+        {**timing, "round": known[at, int(timing.get("round") or 0)]}
+        for at, group in enumerate(groups)
+        for timing in group
+    ]

@@ -1,0 +1,133 @@
+"""The comparison of two results as text and as Markdown. Names come from anywhere: each format escapes in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from harness.board import wording
+from harness.board.render_markdown import escape
+from harness.board.wording import plain
+
+Json = Mapping[str, Any]
+
+_COLUMNS = ("arm", "base, %", "candidate, %", "Δ top-1", "verdict", "images/s", "memory")
+_MOST_CHANGES = 8
+"""Changes that are named for an arm; the JSON has them all."""
+
+
+def render_text(report: Json) -> str:
+    """Return the comparison for a terminal: a table, then a reason and what has changed for each arm."""
+    lines = [*_heading(report, plain), ""]
+    if report["arms"]:
+        lines += [
+            *_aligned([_COLUMNS, *([plain(cell) for cell in _cells(row)] for row in report["arms"])]),
+            "",
+        ]
+        for row in report["arms"]:
+            lines += [f"{row['arm']}:", *(f"    {line}" for line in _remarks(row))]
+        lines += ["", _method(report)]
+    lines += [f"! {note}" for note in _notes(report)]
+    return "".join(f"{plain(line)}\n" for line in lines)
+
+
+def render_markdown(report: Json) -> str:
+    """Return the comparison for a pull request: the table first, the reasons below."""
+    lines = [*_heading(report, escape), ""]
+    for note in _notes(report):
+        lines += [f"> **Note:** {escape(note)}", ""]
+    if report["arms"]:
+        lines += [_row(_COLUMNS), _row((":--", "--:", "--:", "--:", ":--", "--:", "--:"))]
+        lines += [_row([escape(cell) for cell in _cells(row)]) for row in report["arms"]]
+        lines += [""]
+        for row in report["arms"]:
+            lines.append(f"- **{escape(row['arm'])}**: {'; '.join(map(escape, _remarks(row)))}")
+        lines += ["", escape(_method(report))]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _heading(report: Json, write: Callable[[object], str]) -> list[str]:
+    base, candidate = (_side(report[key]) for key in ("base", "candidate"))
+    return [f"{write(base)} → {write(candidate)}"]
+
+
+def _side(side: Json) -> str:
+    """Return `results/a (suite tricks, commit 1a2b3c4d5e6f, uncommitted changes)`."""
+    commits = ", ".join(commit[:12] for commit in side["commits"])
+    parts = [f"suite {side['suite']}", f"commit {commits}" if commits else "commit unknown"]
+    parts += ["uncommitted changes"] if side["uncommitted"] else []
+    return f"{side['label']} ({', '.join(parts)})"
+
+
+def _cells(row: Json) -> list[str]:
+    accuracy, speed, memory = row["accuracy"], row["speed"], row["memory"]
+    return [
+        row["arm"],
+        wording.with_half_width(accuracy["base"]),
+        wording.with_half_width(accuracy["candidate"]),
+        wording.interval(accuracy["difference"]),
+        _verdict(accuracy),
+        wording.times(speed["ratio"]),
+        wording.times(memory["ratio"]),
+    ]
+
+
+def _verdict(accuracy: Json) -> str:
+    if accuracy["verdict"]:
+        return f"{wording.MARKS[accuracy['verdict']]} {accuracy['verdict']}"
+    return "no verdict" if accuracy["comparable"] else "not comparable"
+
+
+def _remarks(row: Json) -> Iterator[str]:
+    """Yield what is to be said of an arm: accuracy, speed, memory, and what has changed."""
+    accuracy, speed, memory = row["accuracy"], row["speed"], row["memory"]
+    test = f" ({accuracy['test']})" if accuracy["test"] else ""
+    yield f"accuracy{test}: {accuracy['reason']}"
+    yield from accuracy["stamps"]
+    if (same := accuracy["bit_equal"]) and same["equal"]:
+        yield f"bit for bit: weights and outputs of {same['equal']} of {same['of']} replicates are equal"
+    if speed["base"] is not None or speed["candidate"] is not None:
+        if speed["reason"] == memory["reason"]:
+            yield f"speed and memory: {speed['reason']}"
+        else:
+            yield f"speed: {speed['reason']}"
+            yield f"memory: {memory['reason']}"
+    changed = row["changed"]
+    if changed:
+        more = f", and {len(changed) - _MOST_CHANGES} more" if len(changed) > _MOST_CHANGES else ""
+        yield f"changed: {', '.join(changed[:_MOST_CHANGES])}{more}"
+
+
+def _notes(report: Json) -> list[str]:
+    notes = list(report["notes"])
+    for word in ("base", "candidate"):
+        if names := report[f"only_{word}"]:
+            notes.append(f"arms of the {word} alone: {', '.join(names)}")
+    if not report["arms"]:
+        notes.append("no arm is on both sides: nothing could be compared")
+    return notes
+
+
+def _method(report: Json) -> str:
+    settings = report["settings"]
+    return (
+        f"Verdicts on the candidate, the base in the baseline's place: Holm over {settings['family']} arms at "
+        f"α = {settings['alpha']:g}, margin {settings['margin_points']:.2g} points. ± and brackets: "
+        f"{100 * (1 - settings['alpha']):g} % intervals; those of Δ hold for all arms at once."
+    )
+
+
+def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table: arm and verdict to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if at in (0, 4) else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in table
+    ]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,67 @@
+"""What a plan says of the data: classes, test examples, the accuracy of guessing, the table of data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.board.select import ArmTrials, number_at, value_at
+
+Json = dict[str, Any]
+
+
+def _manifest(plan: Mapping[str, Any], arm: Json) -> Json:
+    return (plan.get("manifests") or {}).get(arm.get("data")) or {}
+
+
+def _classes(manifest: Json) -> int:
+    classes = manifest.get("classes")
+    return len(classes) if isinstance(classes, list) else int(classes or 0)
+
+
+def test_count_of(plan: Mapping[str, Any], arm: Json) -> int:
+    """Return how many test examples an arm has; 0 where the plan does not say."""
+    return int(number_at(_manifest(plan, arm), "splits", "test", "count") or 0)
+
+
+def has_other_test(plan: Mapping[str, Any], arm: Json, baseline: Json) -> bool:
+    """Return whether two arms were judged on other test data, or the plan does not say on which."""
+    own, other = (value_at(_manifest(plan, one), "splits", "test", "digest") for one in (arm, baseline))
+    return own is None or own != other
+
+
+def chance_of(plan: Mapping[str, Any], arm: Json, trials: ArmTrials) -> float:
+    """Return the accuracy of guessing, in points: from the manifest, else from what a record says of it."""
+    if classes := _classes(_manifest(plan, arm)):
+        return 100.0 / classes
+    told = (number_at(record, "chance_top1") for record in trials.counted.values())
+    return next((value for value in told if value is not None), 0.0)
+
+
+def data_of(plan: Mapping[str, Any], arms: Mapping[str, Json]) -> list[Json]:
+    """Return the data sets that arms use, by their hash."""
+    users = {str(arm["data"]): arm for arm in arms.values() if arm.get("data")}
+    manifests = plan.get("manifests") or {}
+    found = [(digest, manifests.get(digest) or {}) for digest in sorted(users)]
+    return [
+        {
+            "hash": digest,
+            "dataset": _dataset_name(value_at(users[digest], "recipe", "dataset")) or manifest.get("dataset"),
+            "classes": _classes(manifest),
+            "licence": manifest.get("licence"),
+            "train": value_at(manifest, "splits", "train", "count"),
+            "test": value_at(manifest, "splits", "test", "count"),
+        }
+        for digest, manifest in found
+    ]
+
+
+def _dataset_name(normal: Any) -> str:
+    """Return a dataset as people say it: `subset of digits`."""
+    if not isinstance(normal, dict):
+        return ""
+    inner = next(
+        (v for v in (normal.get("params") or {}).values() if isinstance(v, dict) and "name" in v), None
+    )
+    name = str(normal.get("name") or "")
+    return f"{name} of {_dataset_name(inner)}" if inner else name

@@ -1,0 +1,71 @@
+"""Accuracy at equal compute: an arm that trains with twice the FLOPs is met by the baseline's curve, and the other way.
+
+A trick that adds passes (SAM, distillation) is compared at equal epochs; a reader wants to know as well what the
+baseline had reached at the same cost. Curves are of the validation split, and inside a schedule: an accuracy half-way
+along a cosine is below what a run of half the length would reach, so these columns are shown and never tested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+Json = dict[str, Any]
+
+SLACK = 1e-6
+"""Two budgets that differ by rounding alone are the same budget."""
+
+
+def equal_compute_of(
+    row: Json, base: Json, curves: Mapping[str, Any], base_curves: Mapping[str, Any]
+) -> Json | None:
+    """Return accuracy on the validation split at equal training FLOPs.
+
+    Args:
+        row: The arm's row.
+        base: Its baseline's.
+        curves: The arm's curves, over replicates.
+        base_curves: The baseline's.
+
+    Returns:
+        `at_arm` and `at_baseline`, each `{training_flops, arm, baseline}` with accuracies in points, at the FLOPs that
+        the arm spent and at those that the baseline did; one is null where the other's curve does not reach so far.
+        None where either's FLOPs or curve are not known.
+    """
+    own_points = _points(row.get("training_flops"), curves)
+    base_points = _points(base.get("training_flops"), base_curves)
+    if not own_points or not base_points:
+        return None
+    places = {"at_arm": own_points[-1][0], "at_baseline": base_points[-1][0]}
+    return {
+        name: {"training_flops": flops, "arm": own, "baseline": other}
+        if (own := _at(own_points, flops)) is not None and (other := _at(base_points, flops)) is not None
+        else None
+        for name, flops in places.items()
+    }
+
+
+def _points(flops: float | None, curves: Mapping[str, Any]) -> list[tuple[float, float]]:
+    """Return (FLOPs spent, accuracy) at each epoch's end; FLOPs are taken to be spent evenly."""
+    epochs = curves.get("epoch") or []
+    accuracies = (curves.get("validation_top1") or {}).get("mean") or []
+    numbers = all(isinstance(value, (int, float)) for value in (*epochs, *accuracies))
+    if not flops or not epochs or not numbers or len(epochs) != len(accuracies):
+        return []
+    rises = all(before < after for before, after in pairwise([0, *epochs]))
+    return (
+        [(flops * e / epochs[-1], value) for e, value in zip(epochs, accuracies, strict=True)]
+        if rises
+        else []
+    )
+
+
+def _at(points: Sequence[tuple[float, float]], flops: float) -> float | None:
+    """Return the accuracy at `flops`, between two epochs in proportion; None outside of the curve."""
+    if flops > points[-1][0] * (1 + SLACK) or flops < points[0][0] * (1 - SLACK):
+        return None
+    for (start, before), (end, after) in pairwise(points):
+        if flops <= end:
+            return before + (after - before) * max(0.0, flops - start) / (end - start)
+    return points[-1][1]

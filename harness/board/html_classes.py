@@ -1,0 +1,233 @@
+"""Class by class: where each arm wins and loses, and what it takes for what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from harness.board import wording
+from harness.board.charts import Json, cell_words, figure, shorten, width_of
+from harness.board.markup import EMPTY, tag
+
+MOST_COLUMNS = 20
+"""Classes in the table; of more, the baseline's worst half and best half of so many."""
+MOST_CLASSES = 32
+"""Classes of a matrix that is drawn."""
+MOST_WRITTEN = 12
+"""Classes of a matrix whose cells have numbers in them."""
+MOST_BYTES = 450_000
+"""All matrices in one page: the arms come in the order of their ranks, and the rest stands in leaderboard.json."""
+LEVELS = 12
+CELL = {True: 34.0, False: 13.0}
+
+NOTE = (
+    "Mean over good replicates; intervals are 95 % Student t of one class alone. With many classes and arms some "
+    "differ by luck: no verdict is meant. Bold: the interval leaves out 0."
+)
+
+
+def class_tables(board: Json) -> Markup:
+    """Return, for each set of classes, the baseline's accuracies and every arm's differences from them."""
+    told = board.get("by_class")
+    if not told:
+        return EMPTY
+    parts = [_table(board, told, digest) for digest in told["classes"]]
+    return Markup("").join([*filter(None, parts), tag("p", NOTE, class_="note")]) if any(parts) else EMPTY
+
+
+def _table(board: Json, told: Json, digest: str) -> Markup:
+    names = told["classes"][digest]["names"]
+    arms = [
+        (row, own)
+        for row in board["rows"]
+        if (own := told["arms"].get(row["arm"])) and own["data"] == digest and own["accuracy"]
+    ]
+    if not arms:
+        return EMPTY
+    first = next((own for row, own in arms if row["baseline"]), arms[0][1])
+    columns = _columns(first["accuracy"])
+    # Cell by cell, and in each first the arm that the others are compared with, as the yardstick.
+    cells = {cell_words(row.get("cell")): place for place, (row, _) in reversed(list(enumerate(arms)))}
+    arms.sort(key=lambda pair: (cells[cell_words(pair[0].get("cell"))], not pair[0]["baseline"]))
+    largest = max(
+        (abs(own["difference"][c] or 0.0) for _, own in arms if own["difference"] for c in columns),
+        default=0.0,
+    )
+    head = [
+        tag("th", "arm", scope="col", class_="arm"),
+        tag("th", "worst class, %", scope="col", class_="lowest"),
+        *(tag("th", names[c], scope="col") for c in columns),
+    ]
+    body = [
+        tag(
+            "tr",
+            tag("th", row["arm"], scope="row", class_="arm"),
+            _lowest(own, names),
+            *(_cell(own, column, largest) for column in columns),
+            class_="baseline" if row["baseline"] else None,
+        )
+        for row, own in arms
+    ]
+    few = (
+        ""
+        if len(columns) == len(names)
+        else f"; {len(columns)} of {len(names)} classes, the worst and the best"
+    )
+    caption = f"Accuracy of the baseline by class, %; below it the arms' differences, in points{few}"
+    whole = tag("table", tag("thead", tag("tr", *head)), tag("tbody", *body), class_="heat")
+    return tag(
+        "figure",
+        tag("div", whole, class_="scroll framed", tabindex="0", role="region", aria_label=caption),
+        tag("figcaption", caption),
+    )
+
+
+def _columns(accuracy: Sequence[float | None]) -> list[int]:
+    """Return the classes that are shown, in their own order."""
+    known = [index for index, value in enumerate(accuracy) if value is not None]
+    if len(known) <= MOST_COLUMNS:
+        return known
+    ordered = sorted(known, key=lambda index: accuracy[index] or 0.0)
+    return sorted([*ordered[: MOST_COLUMNS // 2], *ordered[-MOST_COLUMNS // 2 :]])
+
+
+def _lowest(own: Json, names: Sequence[str]) -> Markup:
+    known = [(value, index) for index, value in enumerate(own["accuracy"]) if value is not None]
+    value, index = min(known)
+    return tag(
+        "td",
+        tag("b", wording.decimal(value, 1)),
+        " ",
+        tag("span", names[index], class_="faint"),
+        class_="lowest",
+    )
+
+
+def _cell(own: Json, column: int, largest: float) -> Markup:
+    if own["difference"] is None:
+        return tag("td", wording.decimal(own["accuracy"][column], 1))
+    difference = own["difference"][column]
+    if difference is None:
+        return tag("td", wording.ABSENT)
+    half = None if own["difference_half_width"] is None else own["difference_half_width"][column]
+    level = min(5, round(5 * abs(difference) / largest)) if largest else 0
+    kind = f"{'up' if difference > 0 else 'down'}{level}" if level else None
+    written = wording.signed(round(difference, 1) + 0.0, 1)  # no minus before nothing
+    told = tag("b", written) if half is not None and abs(difference) > half else written
+    beside = "" if half is None else f" ± {half:.1f}"
+    title = f"{wording.decimal(own['accuracy'][column], 1)} %, {written}{beside}"
+    return tag("td", told, class_=kind, title=title)
+
+
+def confusions(board: Json) -> Markup:
+    """Return the baseline's confusion matrix, and each arm's with its change; the script shows one arm at a time."""
+    told = board.get("by_class")
+    if not told:
+        return EMPTY
+    found = [
+        (row, own) for row in board["rows"] if (own := told["arms"].get(row["arm"])) and own["confusion"]
+    ]
+    found = [(row, own) for row, own in found if len(own["confusion"]) <= MOST_CLASSES]
+    base = {row["arm"]: own for row, own in found if row["arm"] == board["baseline"]}
+    others = [(row, own) for row, own in found if row["arm"] != board["baseline"]]
+    parts: list[Markup] = []
+    size = 0
+    for row, own in others:
+        yardstick = {} if row["baseline"] else told["arms"].get(row.get("against") or board["baseline"]) or {}
+        article = tag(
+            "article",
+            tag("h3", row["arm"]),
+            tag("div", *_both(row["arm"], own, yardstick, told), class_="two"),
+            class_="pick",
+            data_pick=row["arm"],
+        )
+        size += len(article)
+        if size > MOST_BYTES and parts:
+            left = len(others) - len(parts)
+            parts.append(tag("p", f"{left} arms more stand in leaderboard.json.", class_="note"))
+            break
+        parts.append(article)
+    whole = [
+        tag(
+            "article",
+            tag("h3", f"{arm}, the baseline"),
+            _matrix(own["confusion"], _names(own, told), None, arm),
+        )
+        for arm, own in base.items()
+    ]
+    if not whole and not parts:
+        return EMPTY
+    return tag(
+        "div", tag("div", *whole), tag("div", *parts, class_="picks", data_label="Arm"), class_="matrices"
+    )
+
+
+def _names(own: Json, told: Json) -> list[str]:
+    return list(told["classes"][own["data"]]["names"])
+
+
+def _both(arm: str, own: Json, yardstick: Json, told: Json) -> list[Markup]:
+    names, theirs = _names(own, told), yardstick.get("confusion")
+    drawn = [_matrix(own["confusion"], names, None, arm)]
+    if theirs and len(theirs) == len(own["confusion"]) and yardstick["data"] == own["data"]:
+        change = [
+            [a - b for a, b in zip(mine, other, strict=True)]
+            for mine, other in zip(own["confusion"], theirs, strict=True)
+        ]
+        drawn.append(_matrix(own["confusion"], names, change, arm))
+    return drawn
+
+
+def _matrix(
+    shares: Sequence[Sequence[float]],
+    names: Sequence[str],
+    change: Sequence[Sequence[float]] | None,
+    arm: str,
+) -> Markup:
+    """Draw a matrix of shares, or of their change: blue is for what is right, orange for what is wrong."""
+    count = len(shares)
+    written = count <= MOST_WRITTEN
+    cell = CELL[written]
+    short = [shorten(name, 12) for name in names]
+    left = 14.0 + max(map(width_of, short), default=0) if names else 8.0
+    values = change or shares
+    scale = max((abs(value) for row in values for value in row), default=0.0) or 1.0
+    paths: dict[tuple[str, int], list[str]] = {}
+    texts = []
+    for i, row in enumerate(values):
+        for j, value in enumerate(row):
+            # Shares by their root, so that the small mistakes show beside the large diagonal.
+            level = round(LEVELS * (abs(value) / scale) ** (0.5 if change is None else 1.0))
+            number = f"{100 * value:.0f}" if change is None else wording.signed(100 * value, 0)
+            kind = "right" if (i == j) == (value > 0) else "wrong"
+            if level:
+                box = f"M{left + j * cell:g} {i * cell:g}h{cell - 1:g}v{cell - 1:g}h{1 - cell:g}z"
+                paths.setdefault((kind, level), []).append(box)
+            if written and abs(value) >= 0.005:
+                texts.append(
+                    tag(
+                        "text",
+                        number,
+                        x=left + (j + 0.5) * cell - 0.5,
+                        y=(i + 0.5) * cell + 4,
+                        class_=f"middle on-{kind}" if level > 0.6 * LEVELS else "middle",
+                    )
+                )
+    size = count * cell
+    drawn = [
+        tag("path", d="".join(boxes), class_=kind, fill_opacity=level / LEVELS)
+        for (kind, level), boxes in sorted(paths.items())
+    ]
+    low = 8.0
+    if names and (written or cell >= 13):
+        below = max(map(width_of, short), default=0)
+        for index, name in enumerate(short):
+            middle = (index + 0.5) * cell
+            drawn.append(tag("text", name, x=left - 8, y=middle + 4, class_="end"))
+            turn = f"translate({left + middle + 4:g} {size + 8:g}) rotate(-90)"
+            drawn.append(tag("text", name, transform=turn, class_="end"))
+        low += below + 8
+    what = "predicted share of each class, %" if change is None else "change from its baseline, points"
+    caption = f"{arm}: {what}; a row is a true class"
+    return figure(left + size + 4, size + low, [*drawn, *texts], caption, None, "matrix")

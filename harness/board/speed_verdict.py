@@ -1,0 +1,214 @@
+"""Faster or slower, smaller or larger: verdicts on what the timing pass measured.
+
+First the arm must be non-inferior in accuracy: a one-sided t test that it loses less than the plan's margin. Then its
+log ratios to the baseline, paired by round, are tested as accuracies are: sign-flip, Holm over the declared family, t
+interval simultaneous over the family (PROTOCOL.md, "Speed and memory"). An arm that is not non-inferior keeps its place
+in the family. Speed and memory are a family each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from harness.board.select import Record, number_at
+from harness.board.speed import MEMORY
+from harness.board.statistics import non_inferiority_p
+from harness.board.verdict import Comparison, Rules, compare
+
+Json = dict[str, Any]
+Rounds = Mapping[int, Record]
+
+MARGIN = 0.01
+"""A ratio nearer to 1 is no reason to choose an arm; "equal" is a ratio that two one-sided tests put nearer to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What the verdicts on one quantity are called.
+
+    Attributes:
+        measure: The quantity, in a reason.
+        more: Of an arm that has significantly more of it than the baseline.
+        less: Of one that has less.
+    """
+
+    measure: str
+    more: str
+    less: str
+
+
+SPEED = Words("images per second", "faster", "slower")
+SIZE = Words("peak memory", "larger", "smaller")
+
+
+def speed_verdicts(
+    rounds: Mapping[str, Rounds],
+    against: Mapping[str, str],
+    differences: Mapping[str, Sequence[float]],
+    refusals: Mapping[str, str],
+    rules: Rules,
+    non_inferiority_points: float,
+) -> dict[str, Json]:
+    """Return by arm `speed_verdict` and `memory_verdict`; both null where the arm was not timed or is a baseline.
+
+    Args:
+        rounds: The completed timings by arm and round.
+        against: By arm, its baseline.
+        differences: By compared arm, its differences in accuracy from the baseline, in points.
+        refusals: By arm, why it gets no verdict at all.
+        rules: What the plan fixed.
+        non_inferiority_points: What accuracy an arm may lose.
+    """
+    told: dict[str, Json] = {arm: {"speed_verdict": None, "memory_verdict": None} for arm in against}
+    accuracy = {
+        arm: _non_inferior(values, non_inferiority_points, rules) for arm, values in differences.items()
+    }
+    for words in (SPEED, SIZE):
+        ratios, noisy = {}, {}
+        for arm in differences:
+            own, base = rounds.get(arm, {}), rounds.get(against[arm], {})
+            ratios[arm] = speed_ratios(own, base) if words is SPEED else memory_ratios(own, base)
+            noisy[arm] = len(_noisy(own, base)) if words is SPEED else 0
+        held = {
+            arm: _refusal(refusals.get(arm), accuracy[arm], noisy[arm], ratios[arm], rules) for arm in ratios
+        }
+        key = "speed_verdict" if words is SPEED else "memory_verdict"
+        for arm, comparison in judge_ratios(
+            ratios, {a: why for a, why in held.items() if why}, rules
+        ).items():
+            if rounds.get(arm) and rounds.get(against[arm]):
+                told[arm][key] = {
+                    **_told(comparison, words, rules, held[arm]),
+                    "non_inferior": accuracy[arm],
+                }
+                if words is SPEED and (bound := _input_bound(arm, rounds, against[arm])):
+                    told[arm][key]["reason"] += bound
+    return told
+
+
+def judge_ratios(
+    ratios: Mapping[str, Sequence[float]], refusals: Mapping[str, str], rules: Rules
+) -> dict[str, Comparison]:
+    """Compare arms with their baselines in the logs of their ratios, one a round.
+
+    Args:
+        ratios: By arm of the family, its log ratios.
+        refusals: By arm, why it gets no verdict.
+        rules: What the plan fixed for accuracy; of it the level and the family hold here.
+    """
+    margin = math.log1p(MARGIN)
+    return compare(ratios, refusals, replace(rules, margin=margin, equal_margin=margin))
+
+
+def _non_inferior(differences: Sequence[float], margin: float, rules: Rules) -> Json:
+    p = non_inferiority_p(differences, margin)
+    return {"p": p, "margin": margin, "holds": None if p is None else p <= rules.alpha / rules.family}
+
+
+def _refusal(
+    refusal: str | None, accuracy: Json, noisy: int, ratios: Sequence[float], rules: Rules
+) -> str | None:
+    if refusal:
+        return refusal
+    if len(ratios) < rules.needed:
+        without = f" beside {noisy} noisy ones" if noisy else ""
+        return (
+            f"no verdict: {len(ratios)} timing rounds{without}, and a family of {rules.family} takes {rules.needed} "
+            "before any ratio could be significant (timing.rounds)"
+        )
+    if not accuracy["holds"]:
+        p = "" if accuracy["p"] is None else f" (p = {accuracy['p']:.2g})"
+        least = f"{accuracy['margin']:g} points below the baseline's"
+        return f"no verdict: accuracy is not shown to be better than {least}{p}"
+    return None
+
+
+def _told(comparison: Comparison, words: Words, rules: Rules, refusal: str | None) -> Json:
+    names = {"better": words.more, "worse": words.less}
+    estimate = comparison.difference
+    ratio = estimate and {
+        "mean": math.exp(estimate.mean),
+        "low": None if estimate.low is None else _exp(estimate.low),
+        "high": None if estimate.high is None else _exp(estimate.high),
+    }
+    return {
+        "verdict": names.get(comparison.verdict or "", comparison.verdict),
+        "ratio": ratio,
+        "p": comparison.p,
+        "p_holm": comparison.p_holm,
+        "rounds": 0 if estimate is None else estimate.count,
+        "reason": refusal or _reason(comparison, words, rules),
+    }
+
+
+def _exp(log: float) -> float | None:
+    """Return the ratio of a limit; None where two rounds that differ put it beyond any float."""
+    return math.exp(log) if log < 700.0 else None
+
+
+def _reason(comparison: Comparison, words: Words, rules: Rules) -> str:
+    if comparison.difference is None or comparison.p_holm is None:
+        return comparison.reason
+    rounds = comparison.difference.count
+    size = f"{words.measure} × {math.exp(comparison.difference.mean):.3f} over {rounds} rounds"
+    p = f"Holm p = {comparison.p_holm:.2g}"
+    if comparison.verdict in ("better", "worse"):
+        return f"{size}, {p} ≤ {rules.alpha:g}, beyond {MARGIN:.0%}"
+    if comparison.verdict == "equal":
+        return f"{size}, within {MARGIN:.0%} by two one-sided tests"
+    if comparison.p_holm <= rules.alpha:
+        return f"{size}, significant ({p}), yet nearer to 1 than {MARGIN:.0%}"
+    found = (
+        ""
+        if comparison.detectable is None
+        else f"; × {math.exp(comparison.detectable):.3f} would be found in 4 of 5"
+    )
+    return f"{size}, {p} > {rules.alpha:g}{found}"
+
+
+def speed_ratios(own: Rounds, base: Rounds) -> list[float]:
+    """Return the log ratios of images per second in the rounds where neither side was noisy."""
+    noisy = _noisy(own, base)
+    return [
+        math.log(mine / other)
+        for number in sorted(own.keys() & base.keys())
+        if number not in noisy
+        and (mine := number_at(own[number], "images_per_second"))
+        and (other := number_at(base[number], "images_per_second"))
+        and mine > 0 < other
+    ]
+
+
+def _noisy(own: Rounds, base: Rounds) -> set[int]:
+    """Return the rounds in which a side's steps varied by more than 5 %: those are never judged."""
+    common = own.keys() & base.keys()
+    return {number for number in common if True in (own[number].get("noisy"), base[number].get("noisy"))}
+
+
+def memory_ratios(own: Rounds, base: Rounds) -> list[float]:
+    """Return the log ratios of peak memory, of the first kind that both sides hold in some round."""
+    common = sorted(own.keys() & base.keys())
+    for kind in MEMORY:
+        pairs = [
+            (number_at(own[n], "peak_memory_bytes", kind), number_at(base[n], "peak_memory_bytes", kind))
+            for n in common
+        ]
+        logs = [math.log(mine / other) for mine, other in pairs if mine and other and mine > 0 < other]
+        if logs:
+            return logs
+    return []
+
+
+def _input_bound(arm: str, rounds: Mapping[str, Rounds], baseline: str) -> str:
+    """Say where a ratio is that of the loaders: data is what was waited for in most rounds of a side."""
+    bound = [
+        name
+        for name in (arm, baseline)
+        if 2 * sum(timing.get("input_bound") is True for timing in rounds[name].values()) > len(rounds[name])
+    ]
+    return (
+        f"; input-bound ({', '.join(bound)}): the ratio is of loading, not of the step alone" if bound else ""
+    )

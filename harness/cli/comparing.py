@@ -1,0 +1,207 @@
+"""`harness compare`: two result folders, or a suite at two commits, with the verdicts of a board."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli.options import Arms, AsJson, Data, Device, Jobs, Replicates, Results
+from harness.cli.output import complain, say, say_json
+from harness.errors import HarnessError, StoreError
+from harness.record.store import Store
+
+if TYPE_CHECKING:
+    from harness.board.compare import Given
+    from harness.launch.gate_build import Side
+
+NOTHING_TO_COMPARE = 3
+_SOME_FAILED = 5
+_INTERRUPTED = 130
+_FORMATS = ("text", "markdown", "json")
+_FORMS = """give one of
+  harness compare BASE CANDIDATE                      two result folders
+  harness compare SUITE --base REVISION [--head REVISION]   a suite, run at two commits"""
+
+ComparePaths = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="BASE CANDIDATE | SUITE", help="Two result folders, or a suite.", show_default=False
+    ),
+]
+
+
+class CompareRefused(HarnessError):
+    """A comparison that cannot be made as it was asked for."""
+
+    def __init__(self, message: str, exit_code: int = 2) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """How a suite is run at two commits."""
+
+    results: Path
+    data: Path | None
+    arms: str | None
+    replicates: int | None
+    jobs: int
+    device: str
+
+
+def compare_command(
+    paths: ComparePaths,
+    base: Annotated[
+        str | None, typer.Option("--base", metavar="REVISION", help="The commit to compare with.")
+    ] = None,
+    head: Annotated[
+        str | None,
+        typer.Option("--head", metavar="REVISION", help="The commit to judge; else the working tree."),
+    ] = None,
+    results: Results = Path("results"),
+    data: Data = None,
+    arms: Arms = None,
+    replicates: Replicates = None,
+    jobs: Jobs = 0,
+    device: Device = "auto",
+    written: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="text, markdown or json.")
+    ] = "text",
+    as_json: AsJson = False,
+) -> None:
+    """Compare two results arm by arm: the candidate's accuracy against the base's, with the verdicts of a board.
+
+    Arms are matched by name, replicates by their draws; what may not be compared is named, with the entries that
+    differ. Speed and memory are shown where both were timed on one kind of machine, and not judged: that takes
+    `harness gate`, which measures side by side. With --base the suite is run at both commits first, into
+    DIR/compare/<commit>/<suite>; the same command again runs only what is missing.
+
+    \b
+    harness compare results/before results/after
+    harness compare machine-a/tricks machine-b/tricks --format markdown
+    harness compare suite.toml --base main --replicates 10
+
+    Exit codes: 0 compared, 2 usage, 3 nothing comparable, 130 interrupted.
+    """
+    if written not in _FORMATS:
+        raise CompareRefused(f'--format "{written}": is none of {", ".join(_FORMATS)}')
+    settings = _Settings(results, data, arms, replicates, jobs, device)
+    if len(paths) == 2 and base is None and head is None:
+        sides: Sequence[Given] = [_read(path) for path in paths]
+    elif len(paths) == 1 and base is not None:
+        sides = _run_commits(paths[0], base, head, settings)
+    else:
+        raise CompareRefused(_FORMS)
+    raise typer.Exit(_conclude(sides[0], sides[1], "json" if as_json else written))
+
+
+def _conclude(base: Given, candidate: Given, written: str) -> int:
+    from harness.board.compare import compare_results, has_compared
+    from harness.board.compare_render import render_markdown, render_text
+
+    report = compare_results(base, candidate)
+    if written == "json":
+        say_json(report)
+    else:
+        say((render_markdown if written == "markdown" else render_text)(report).rstrip("\n"))
+    return 0 if has_compared(report) else NOTHING_TO_COMPARE
+
+
+def _read(folder: Path, label: str | None = None, commit: str | None = None) -> Given:
+    from harness.board.compare import Given
+
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "is not there"
+        raise CompareRefused(f"{folder}: {what}; expected a folder results/SUITE\n{_FORMS}")
+    store = Store(folder)
+    try:
+        plan = store.read_plan()
+    except StoreError as error:
+        raise CompareRefused(str(error), NOTHING_TO_COMPARE) from error
+    reading = store.read(plan)
+    return Given(
+        label or str(folder),
+        plan,
+        reading.records,
+        reading.timings,
+        reading.shared,
+        reading.set_aside,
+        commit,
+    )
+
+
+def _run_commits(suite: Path, base: str, head: str | None, settings: _Settings) -> list[Given]:
+    """Run a suite at two commits, each by its own code in an environment that serves it, and read what came out."""
+    from harness.launch.gate_build import open_sides
+    from harness.launch.progress import Lines
+
+    progress = Lines()
+    try:
+        with open_sides(suite, base, head, progress) as sides:
+            folders = [_run(side, settings) for side in sides]
+            return [
+                _read(folder, f"{side.label} ({side.commit[:12]})", side.commit)
+                for side, folder in zip(sides, folders, strict=True)
+            ]
+    except KeyboardInterrupt:
+        raise CompareRefused("interrupted; the same command goes on from here", _INTERRUPTED) from None
+    finally:
+        progress.close()
+
+
+def _run(side: Side, settings: _Settings) -> Path:
+    """Run the suite of one side, and return the folder of its results.
+
+    Raises:
+        CompareRefused: Where the run came to nothing; failed trials are results.
+    """
+    from harness.registry.digests import digest_json, text_digest
+
+    results = settings.results.resolve() / "compare" / side.commit[:12]
+    if side.name == "candidate" and side.label == "working tree":
+        # Its files are what it is: an edit that no trial id shows (of the engine) begins anew.
+        sources = sorted(path for root in ("harness", "plugins") for path in (side.tree / root).rglob("*.py"))
+        digests = {str(path.relative_to(side.tree)): text_digest(path.read_bytes()) for path in sources}
+        results = results.with_name(f"{results.name}-{digest_json(digests)[:12]}")
+    command = [str(side.python), "-m", "harness", "run", str(side.suite), "--results", str(results)]
+    command += ["--jobs", str(settings.jobs), "--device", settings.device]
+    if settings.data is not None:
+        command += ["--data", str(settings.data.resolve())]
+    if settings.arms is not None:
+        command += ["--arms", settings.arms]
+    if settings.replicates is not None:
+        command += ["--replicates", str(settings.replicates)]
+    complain(f"{side.name} ({side.label}): harness run, into {results}")
+    # In its own tree: the interpreter looks for `harness` in the current folder first. Its board is not ours to show.
+    done = subprocess.run(
+        command, cwd=side.tree, env=_absolute(side.environment()), stdout=subprocess.DEVNULL, check=False
+    )
+    if done.returncode == _INTERRUPTED:
+        raise CompareRefused("interrupted; the same command goes on from here", _INTERRUPTED)
+    if done.returncode not in (0, _SOME_FAILED):
+        raise CompareRefused(
+            f"{side.name} ({side.label}): harness run ended with {done.returncode}; its message stands above"
+        )
+    found = sorted(path.parent for path in results.glob("*/plans"))
+    named = [folder for folder in found if folder.name == _suite_name(side.suite)]
+    return (named or found or [results])[0]
+
+
+def _suite_name(suite: Path) -> str:
+    from harness.suite.read import read_toml
+
+    return str(read_toml(suite)[1].get("name"))
+
+
+def _absolute(environment: dict[str, str]) -> dict[str, str]:
+    """Return the variables with folders that were named from here made absolute: the side runs in its own tree."""
+    return {
+        name: str(Path(value).resolve()) if name in ("HARNESS_DATA", "HARNESS_CACHE") and value else value
+        for name, value in environment.items()
+    }

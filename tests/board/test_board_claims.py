@@ -1,0 +1,223 @@
+"""Verdicts on claims, against hand-worked cases: what was measured is planted, so the right word is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from scipy import stats
+
+from harness.board import build, render
+
+Json = dict[str, Any]
+
+SPREAD = (-0.3, -0.2, -0.1, -0.05, 0.0, 0.0, 0.05, 0.1, 0.2, 0.3)  # sums to 0: a mean is what is planted
+
+
+def claim(name: str, arm: str | None, claimed: float, against: str | None = "plain", **more: Any) -> Json:
+    told = {"metric": "top1", "unit": "points", "testable": None, **more}
+    return {"name": name, "source": "somebody", "arm": arm, "against": against, "claimed": claimed, **told}
+
+
+@pytest.fixture
+def board_of(inputs: Callable[..., Any]) -> Callable[..., list[Json]]:
+    """Builds a board on which each arm lies off the baseline by exactly a planted mean, and returns its claims."""
+
+    def build_one(
+        effects: dict[str, float], claims: list[Json], replicates: int = 10, **plan: Any
+    ) -> list[Json]:
+        made = inputs({"plain": 0.0, **effects}, replicates)
+        for record in made.records:
+            arm, r = record["arm"], record["replicate"]
+            off = 0.0 if arm == "plain" else effects[arm] + SPREAD[r % 10]
+            record["results"]["test"]["top1"] = 90.0 + 0.4 * math.sin(r) + off
+        made.plan |= {"claims": claims, "margin_points": 0.1, "equal_margin_points": 0.5, **plan}
+        board = build(made.plan, made.records, made.timings, shared=made.shared)
+        for write in (render.markdown, render.csv, render.json, render.html):
+            assert write(board)
+        found: list[Json] = board["claims"]
+        return found
+
+    return build_one
+
+
+def test_the_four_verdicts_on_planted_effects(board_of: Callable[..., list[Json]]) -> None:
+    effects = {"good": 2.0, "some": 1.0, "bad": -1.0, "same": 0.01, "faint": 0.12}
+    told = board_of(
+        effects,
+        [
+            claim("holds", "good", 2.1),
+            claim("beyond", "good", 0.5),
+            claim("less", "some", 3.0),
+            claim("other way", "bad", 1.0),
+            claim("nothing", "same", 2.0),
+            claim("too faint", "faint", 0.2),
+            claim("loses", "bad", -0.9),
+            claim("loses less", "bad", -4.0),
+        ],
+        equal_margin_points=0.4,
+    )
+    assert [one["verdict"] for one in told] == [
+        "reproduced",
+        "reproduced",
+        "weaker",
+        "contradicted",
+        "contradicted",
+        "not resolved",
+        "reproduced",
+        "weaker",
+    ]
+    assert all(one["reason"] and "\n" not in one["reason"] for one in told)
+
+
+def test_measured_is_the_paired_difference_with_the_interval_of_the_claims_family(
+    board_of: Callable[..., list[Json]],
+) -> None:
+    """The oracle is scipy: a t interval at alpha over the three testable claims, not over the four arms."""
+    effects = {"a": 1.0, "b": 0.5, "c": 0.0, "d": 0.0}
+    claims = [claim("one", "a", 1.0), claim("two", "a", 0.5, against="b"), claim("three", "c", 1.0)]
+    claims.append(claim("four", None, 2.0, None, testable="needs a GPU"))
+    told = board_of(effects, claims)
+    differences = [1.0 + x for x in SPREAD]
+    low, high = stats.t.interval(1 - 0.05 / 3, 9, 1.0, stats.sem(differences))
+    measured = told[0]["measured"]
+    assert measured["mean"] == pytest.approx(1.0, abs=1e-9)
+    assert (measured["low"], measured["high"]) == (
+        pytest.approx(low, abs=1e-9),
+        pytest.approx(high, abs=1e-9),
+    )
+    assert measured["count"] == 10
+    # Arm a less arm b: their spreads are the same numbers, so all ten differences are a half and one is 2 / 2^10.
+    assert told[1]["measured"]["mean"] == pytest.approx(0.5, abs=1e-9)
+    assert told[1]["p"] == pytest.approx(2 / 1024, abs=1e-12)
+    assert told[1]["p_holm"] == pytest.approx(3 * 2 / 1024, abs=1e-12)
+    assert told[3] == {
+        **{key: claims[3][key] for key in ("name", "source", "arm", "against", "metric", "unit", "claimed")},
+        "measured": None,
+        "p": None,
+        "p_holm": None,
+        "verdict": "not testable",
+        "reason": "needs a GPU",
+    }
+
+
+def test_a_claim_within_the_margin_is_not_contradicted_by_equality(
+    board_of: Callable[..., list[Json]],
+) -> None:
+    (told,) = board_of({"same": 0.0}, [claim("tiny", "same", 0.3)])
+    assert told["verdict"] == "not resolved" and "no more than that" in told["reason"]
+
+
+def test_too_few_replicates_give_no_verdict(board_of: Callable[..., list[Json]]) -> None:
+    told = board_of({"good": 2.0}, [claim("a", "good", 2.0), claim("b", "good", 1.0)], replicates=6)
+    assert [one["verdict"] for one in told] == [None, None]
+    assert told[0]["reason"].startswith("no verdict: 6 paired replicates, and a family of 2 needs 7")
+    assert told[0]["measured"]["mean"] > 1.0
+
+
+@pytest.mark.parametrize(
+    ("plan", "told"),
+    [({"verdicts": False, "verdicts_reason": "exploratory"}, "no verdict: exploratory")],
+)
+def test_a_plan_without_verdicts_has_none_on_claims(
+    board_of: Callable[..., list[Json]], plan: Json, told: str
+) -> None:
+    (one,) = board_of({"good": 2.0}, [claim("a", "good", 2.0)], **plan)
+    assert (one["verdict"], one["reason"]) == (None, told)
+
+
+def test_an_arm_that_failed_is_unstable_or_absent_is_refused(
+    inputs: Callable[..., Any], failing: Callable[..., None]
+) -> None:
+    made = inputs({"plain": 0.0, "shaky": 1.0, "dead": 1.0, "fine": 1.0})
+    for record in made.of("shaky")[:2]:
+        failing(record, "diverged")
+    for record in made.of("dead"):
+        failing(record, "oom")
+    made.plan["claims"] = [claim(arm, arm, 1.0) for arm in ("shaky", "dead", "gone", "fine")]
+    told = build(made.plan, made.records, made.timings)["claims"]
+    assert [one["verdict"] is None for one in told] == [True, True, True, False]
+    assert 'arm "shaky" is unstable: 2 of 10 failed' in told[0]["reason"]
+    assert 'arm "dead" has no result' in told[1]["reason"]
+    assert 'arm "gone" is not in this plan' in told[2]["reason"]
+
+
+def test_arms_that_saw_other_data_in_another_order_are_not_compared(inputs: Callable[..., Any]) -> None:
+    made = inputs({"plain": 0.0, "a": 1.0, "b": 1.0})
+    for record in made.of("b"):
+        record["digests"]["order"] = "another"
+    made.plan["claims"] = [claim("one", "a", 1.0, "b"), claim("two", "b", 1.0, "a"), claim("three", "a", 1.0)]
+    told = build(made.plan, made.records, made.timings)["claims"]
+    assert [one["reason"] for one in told[:2]] == ["no verdict: not comparable: order"] * 2
+    assert told[2]["verdict"] is not None
+
+
+def timed(made: Any, arm: str, factor: float) -> None:
+    base = {one["round"]: one["images_per_second"] for one in made.timings if one["arm"] == "plain"}
+    for one in made.timings:
+        if one["arm"] == arm:
+            one["images_per_second"] = base[one["round"]] * factor * (1 + 0.002 * (one["round"] % 3 - 1))
+
+
+def test_a_speed_claim_is_a_ratio_over_the_rounds_once_accuracy_is_not_lost(
+    inputs: Callable[..., Any],
+) -> None:
+    made = inputs({"plain": 0.0, "quick": 0.0, "same": 0.0, "costly": -3.0}, rounds=9)
+    for record in made.records:
+        level = 90.0 + (-3.0 if record["arm"] == "costly" else 0.0)
+        record["results"]["test"]["top1"] = level + 0.01 * record["replicate"]
+    for arm, factor in (("quick", 1.5), ("same", 1.0), ("costly", 1.5)):
+        timed(made, arm, factor)
+    speed = {"metric": "images_per_second", "unit": "ratio"}
+    made.plan["claims"] = [
+        claim("holds", "quick", 1.5, **speed),
+        claim("less", "quick", 2.3, **speed),
+        claim("none", "same", 2.0, **speed),
+        claim("slower", "quick", 0.5, **speed),
+        claim("costly", "costly", 1.5, **speed),
+        claim("memory", "quick", 0.6, metric="peak_memory", unit="ratio"),
+    ]
+    told = build(made.plan, made.records, made.timings)["claims"]
+    words = ["reproduced", "weaker", "contradicted", "contradicted", None, "contradicted"]
+    assert [one["verdict"] for one in told] == words
+    assert told[0]["measured"]["mean"] == pytest.approx(1.5, rel=0.001)
+    assert "accuracy is not shown to be within 0.2 points" in told[4]["reason"]
+
+
+def test_what_the_timing_pass_does_not_hold_is_not_testable_and_too_few_rounds_are_refused(
+    inputs: Callable[..., Any],
+) -> None:
+    made = inputs({"plain": 0.0, "a": 0.0}, rounds=3)
+    made.plan["claims"] = [claim("a", "a", 2.0, metric="images_per_second", unit="ratio")]
+    (told,) = build(made.plan, made.records, made.timings)["claims"]
+    assert told["verdict"] is None and "3 timing rounds, and a family of 1 claims takes 6" in told["reason"]
+    made.plan["timing"] = {"rounds": 0}
+    (told,) = build(made.plan, made.records, [])["claims"]
+    assert told["verdict"] == "not testable" and "no timing pass" in told["reason"]
+    made.plan["timing"] = {"rounds": 3}
+    made.plan["claims"][0]["metric"] = "peak_memory"
+    for one in made.timings:
+        one["peak_memory_bytes"] = None
+    (told,) = build(made.plan, made.records, made.timings)["claims"]
+    assert told["verdict"] == "not testable" and "no peak memory" in told["reason"]
+
+
+def test_a_board_without_claims_has_no_such_key(inputs: Callable[..., Any]) -> None:
+    made = inputs({"plain": 0.0, "a": 1.0})
+    board = build(made.plan, made.records, made.timings)
+    assert "claims" not in board and "#### Claims" not in render.markdown(board)
+
+
+def test_names_of_claims_are_text_in_every_format(inputs: Callable[..., Any]) -> None:
+    made = inputs({"plain": 0.0, "a": 1.0})
+    evil = "</script><img src=x onerror=alert(1)> | [a](javascript:x) \x1b[31m"
+    made.plan["claims"] = [
+        {**claim(evil, "a", 1.0), "source": evil},
+        claim("n", None, 1.0, None, testable=evil),
+    ]
+    board = build(made.plan, made.records, made.timings)
+    page, text = render.html(board), render.markdown(board)
+    assert "<img src=x" not in page and "<img" not in text and "\x1b" not in page + text
+    assert "\\| \\[a\\](javascript:x)" in text

@@ -1,0 +1,188 @@
+"""Verdicts on speed and memory, and accuracy at equal compute: hand-worked rounds, and scipy on the logs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from harness.board import build
+from harness.board.equal_compute import equal_compute_of
+from harness.board.statistics import non_inferiority_p
+
+Json = dict[str, Any]
+NOISE = [0.0041, -0.0032, 0.0023, -0.0011, 0.0029, -0.0043, 0.0007, -0.0019]
+
+
+def board_of(given: Any) -> Json:
+    return build(given.plan, given.records, given.timings, shared=given.shared)
+
+
+def row_of(board: Json, arm: str) -> Json:
+    return next(row for row in board["rows"] if row["arm"] == arm)
+
+
+def timed(inputs: Any, factors: dict[str, float], rounds: int = 8, **keys: Any) -> Any:
+    """Return a suite whose arms run at `factors` times the baseline's pace, and are equally accurate within noise."""
+    given = inputs({"plain": 0.0, **dict.fromkeys(factors, 0.3)}, rounds=rounds, noise=0.05, **keys)
+    for timing in given.timings:
+        number, arm = timing["round"], timing["arm"]
+        drift = 1 + 0.03 * number
+        jitter = 0.0 if arm == "plain" else NOISE[number % 8] * (1 + 0.1 * len(arm))
+        timing["images_per_second"] = 4000.0 * drift * factors.get(arm, 1.0) * math.exp(jitter)
+    return given
+
+
+def test_the_ratio_equals_scipys_on_the_logs_of_the_rounds(inputs: Any) -> None:
+    given = timed(inputs, {"quick": 1.2, "alike": 1.0, "slow": 0.5})
+    board = board_of(given)
+    rates = {
+        arm: np.array([t["images_per_second"] for t in given.timings if t["arm"] == arm])
+        for arm in ("plain", "quick", "alike", "slow")
+    }
+    verdicts = {arm: row_of(board, arm)["speed_verdict"] for arm in rates}
+    assert verdicts["plain"] is None
+    assert [verdicts[arm]["verdict"] for arm in ("quick", "alike", "slow")] == ["faster", "equal", "slower"]
+    for arm in ("quick", "alike", "slow"):
+        logs = np.log(rates[arm] / rates["plain"])
+        expected = stats.ttest_1samp(logs, 0).confidence_interval(1 - 0.05 / 3)
+        ratio = verdicts[arm]["ratio"]
+        assert [ratio[key] for key in ("mean", "low", "high")] == pytest.approx(
+            np.exp([logs.mean(), expected.low, expected.high]), rel=1e-12
+        )
+        p = stats.permutation_test((logs,), np.sum, permutation_type="samples", n_resamples=1000).pvalue
+        assert verdicts[arm]["p"] == pytest.approx(p, abs=1e-12)
+        assert verdicts[arm]["rounds"] == 8
+    # Two are at 2/256, the least that eight rounds give: 3 · 2/256, then 2 · 2/256 made monotone.
+    assert verdicts["quick"]["p_holm"] == verdicts["slow"]["p_holm"] == pytest.approx(6 / 256)
+    assert "images per second × 0.500 over 8 rounds" in verdicts["slow"]["reason"]
+
+
+def test_an_arm_must_be_non_inferior_first(inputs: Any) -> None:
+    given = timed(inputs, {"quick": 1.5})
+    verdict = row_of(board_of(given), "quick")["speed_verdict"]
+    assert verdict["non_inferior"]["holds"] is True and verdict["non_inferior"]["margin"] == 0.2
+    base = [record["results"]["test"]["top1"] for record in given.of("plain")]
+    for index, (record, value) in enumerate(zip(given.of("quick"), base, strict=True)):
+        record["results"]["test"]["top1"] = value - 0.3 + (0.1 if index % 2 else -0.1)
+    verdict = row_of(board_of(given), "quick")["speed_verdict"]
+    assert (verdict["verdict"], verdict["p"]) == (None, None)
+    assert "0.2 points below the baseline's" in verdict["reason"]
+    assert verdict["ratio"]["mean"] == pytest.approx(1.5, rel=0.01)  # shown, and not judged
+    # What the suite says it may lose, fixed before the run.
+    given.plan["non_inferiority_points"] = 0.5
+    verdict = row_of(board_of(given), "quick")["speed_verdict"]
+    assert verdict["verdict"] == "faster"
+    differences = [-0.3 + (0.1 if index % 2 else -0.1) for index in range(10)]
+    expected = stats.ttest_1samp(differences, -0.5, alternative="greater").pvalue
+    assert verdict["non_inferior"]["p"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_non_inferiority_without_spread_and_without_pairs() -> None:
+    assert non_inferiority_p([-0.1] * 5, 0.2) == 0.0
+    assert non_inferiority_p([-0.3] * 5, 0.2) == 1.0
+    assert non_inferiority_p([0.0], 0.2) is None
+
+
+def test_too_few_rounds_give_no_verdict_and_say_how_many_it_takes(inputs: Any) -> None:
+    given = timed(inputs, {"quick": 2.0, "other": 1.0}, rounds=3)
+    verdict = row_of(board_of(given), "quick")["speed_verdict"]
+    assert verdict["verdict"] is None
+    assert "3 timing rounds, and a family of 2 takes 7" in verdict["reason"]
+
+
+def test_noisy_rounds_are_left_out_of_speed_and_not_of_memory(inputs: Any) -> None:
+    given = timed(inputs, {"quick": 2.0})
+    for timing in given.timings:
+        if timing["arm"] == "plain" and timing["round"] < 3:
+            timing["noisy"] = True
+    row = row_of(board_of(given), "quick")
+    assert row["speed_verdict"]["verdict"] is None
+    assert "5 timing rounds beside 3 noisy ones" in row["speed_verdict"]["reason"]
+    assert row["memory_verdict"]["rounds"] == 8
+
+
+def test_memory_is_smaller_larger_or_equal(inputs: Any) -> None:
+    given = timed(inputs, {"small": 1.0, "large": 1.0, "same": 1.0})
+    sizes = {"plain": 1000.0, "small": 600.0, "large": 1500.0, "same": 1000.0}
+    for timing in given.timings:
+        timing["peak_memory_bytes"] = {"resident": 1.0, "tree": None, "allocated": sizes[timing["arm"]]}
+    board = board_of(given)
+    told = {arm: row_of(board, arm)["memory_verdict"] for arm in sizes}
+    assert told["plain"] is None
+    assert [told[arm]["verdict"] for arm in ("small", "large", "same")] == ["smaller", "larger", "equal"]
+    assert told["small"]["ratio"]["mean"] == pytest.approx(0.6)
+    assert "peak memory × 0.600" in told["small"]["reason"]
+
+
+def test_a_difference_of_less_than_a_hundredth_is_no_speed_up(inputs: Any) -> None:
+    given = timed(inputs, {"hair": 1.0})
+    for timing in given.timings:
+        if timing["arm"] == "hair":
+            timing["images_per_second"] = (
+                4000.0 * (1 + 0.03 * timing["round"]) * 1.008 * math.exp(NOISE[timing["round"]])
+            )
+    told = row_of(board_of(given), "hair")["speed_verdict"]
+    assert told["p_holm"] < 0.05
+    assert told["verdict"] in ("equal", "not resolved")
+
+
+def test_input_bound_is_said_in_the_reason_and_stamped(inputs: Any) -> None:
+    given = timed(inputs, {"quick": 1.3})
+    for timing in given.timings:
+        timing |= {"input_bound": timing["arm"] == "quick", "data_wait_share": 0.4}
+    row = row_of(board_of(given), "quick")
+    assert row["speed_verdict"]["verdict"] == "faster"
+    assert "input-bound (quick)" in row["speed_verdict"]["reason"]
+    assert any(stamp.startswith("input-bound") for stamp in row["stamps"])
+
+
+def test_without_timings_there_is_none_and_without_verdicts_the_plans_reason(inputs: Any) -> None:
+    given = timed(inputs, {"quick": 1.3})
+    given.plan |= {"verdicts": False, "verdicts_reason": "exploratory"}
+    told = row_of(board_of(given), "quick")["speed_verdict"]
+    assert (told["verdict"], told["reason"]) == (None, "no verdict: exploratory")
+    given.timings = []
+    row = row_of(board_of(given), "quick")
+    assert row["speed_verdict"] is row["memory_verdict"] is None
+
+
+def test_equal_compute_reads_the_curves_where_they_reach() -> None:
+    # The arm spends twice as much an epoch: its second epoch cost what all four of the baseline's did.
+    curves = {"epoch": [1, 2, 3, 4], "validation_top1": {"mean": [50.0, 60.0, 70.0, 80.0]}}
+    base_curves = {"epoch": [1, 2, 3, 4], "validation_top1": {"mean": [40.0, 65.0, 68.0, 72.0]}}
+    found = equal_compute_of({"training_flops": 8e9}, {"training_flops": 4e9}, curves, base_curves)
+    assert found == {
+        "at_arm": None,  # the baseline never spent so much
+        "at_baseline": {"training_flops": 4e9, "arm": 60.0, "baseline": 72.0},
+    }
+    # An arm of three quarters of the cost an epoch: its end is at the baseline's third epoch.
+    found = equal_compute_of({"training_flops": 3e9}, {"training_flops": 4e9}, curves, base_curves)
+    assert found == {
+        "at_arm": {"training_flops": 3e9, "arm": 80.0, "baseline": 68.0},
+        "at_baseline": None,
+    }
+    # Between two epochs in proportion: 2.5e9 is half-way from the second to the third.
+    found = equal_compute_of({"training_flops": 2.5e9}, {"training_flops": 4e9}, curves, base_curves)
+    assert found is not None and found["at_arm"]["baseline"] == pytest.approx(66.5)
+
+
+@pytest.mark.parametrize(
+    "curves",
+    [
+        {},
+        {"epoch": [], "validation_top1": {"mean": []}},
+        {"epoch": [1, 2], "validation_top1": {"mean": [1.0, None]}},
+        {"epoch": [1, 1], "validation_top1": {"mean": [1.0, 2.0]}},
+        {"epoch": ["a", "b"], "validation_top1": {"mean": [1.0, 2.0]}},
+    ],
+)
+def test_equal_compute_is_null_where_curves_are_absent_or_damaged(curves: Json) -> None:
+    good = {"epoch": [1, 2], "validation_top1": {"mean": [1.0, 2.0]}}
+    row = {"training_flops": 1e9}
+    assert equal_compute_of(row, row, curves, good) is None
+    assert equal_compute_of(row, row, good, curves) is None
+    assert equal_compute_of({"training_flops": None}, row, good, good) is None

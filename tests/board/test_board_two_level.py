@@ -1,0 +1,123 @@
+"""The interval over seeds and test examples, against numpy's analysis of variance and simulated coverage."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from harness.board import build
+from harness.board.select import ArmTrials
+from harness.board.two_level import column_counts, two_level_of
+
+Table = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+def trials_of(name: str, table: Table) -> ArmTrials:
+    records = {
+        replicate: {
+            "status": "completed",
+            "results": {
+                "test": {
+                    "count": len(row),
+                    "top1": 100.0 * row.mean(),
+                    "correct_bits": base64.b64encode(np.packbits(row).tobytes()).decode(),
+                }
+            },
+        }
+        for replicate, row in enumerate(table)
+    }
+    return ArmTrials(name, tuple(records), [], dict(records), dict(records))
+
+
+def correct(seed: int, n: int, m: int, shift: float = 0.0) -> Table:
+    """Return correctness of n seeds on m examples, hard and easy ones, from a probit model."""
+    draw = np.random.default_rng([seed, n, m])
+    skill, ease = draw.normal(0, 0.3, (n, 1)), draw.normal(1.0, 1.0, (1, m))
+    return skill + ease + shift + draw.normal(0, 0.7, (n, m)) > 0
+
+
+def by_hand(table: Any, alpha: float) -> tuple[float, float]:
+    """Return the interval from the two-way table, every mean square written out over the cells."""
+    values = table.astype(float)
+    n, m = values.shape
+    mean = values.mean()
+    rows, columns = values.mean(1, keepdims=True), values.mean(0, keepdims=True)
+    seeds = m * ((rows - mean) ** 2).sum() / (n - 1)
+    examples = n * ((columns - mean) ** 2).sum() / (m - 1)
+    rest = ((values - rows - columns + mean) ** 2).sum() / ((n - 1) * (m - 1))
+    summed = seeds + max(examples - rest, 0.0)
+    df = summed**2 / (seeds**2 / (n - 1) + examples**2 / (m - 1) + rest**2 / ((n - 1) * (m - 1)))
+    half = stats.t.isf(alpha / 2, df) * np.sqrt(summed / (n * m))
+    return 100 * (mean - half), 100 * (mean + half)
+
+
+@pytest.mark.parametrize(("n", "m"), [(2, 9), (5, 64), (10, 899), (19, 333)])
+def test_equals_the_analysis_of_variance_by_hand(n: int, m: int) -> None:
+    arm, base = correct(1, n, m, 0.2), correct(2, n, m)
+    found = two_level_of(
+        {"arm": trials_of("arm", arm), "base": trials_of("base", base)},
+        {"arm": "base", "base": "base"},
+        0.05,
+        0.01,
+    )
+    own, difference = found["arm"]
+    assert own is not None and difference is not None
+    assert (own["low"], own["high"]) == pytest.approx(by_hand(arm, 0.05), rel=1e-10)
+    expected = by_hand(arm.astype(int) - base.astype(int), 0.01)
+    assert (difference["low"], difference["high"]) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+    assert found["base"][1] is None
+    assert (own["seeds"], own["examples"]) == (n, m)
+
+
+def test_columns_are_counted_in_binary() -> None:
+    rows = [0b1011, 0b0001, 0b1001, 0b0001, 0b0001]
+    # Columns from the right: 5, 1, 0, 2 = 101, 001, 000, 010 in binary; by digit: 0b0011, 0b1000, 0b0001.
+    assert column_counts(rows) == [0b0011, 0b1000, 0b0001]
+    assert column_counts([]) == []
+
+
+def test_covers_the_truth_where_seeds_and_examples_are_drawn_anew() -> None:
+    # 19 of 20 intervals hold the mean over all seeds and examples; those of the seeds alone hold it much less often.
+    truth = 100 * stats.norm.cdf(1.0 / np.sqrt(1 + 0.3**2 + 0.7**2))
+    covered = by_seeds = 0
+    for seed in range(400):
+        table = correct(1000 + seed, 8, 150)
+        [(own, _)] = two_level_of({"a": trials_of("a", table)}, {"a": "a"}, 0.05, 0.05).values()
+        assert own is not None
+        covered += own["low"] <= truth <= own["high"]
+        interval = stats.ttest_1samp(100 * table.mean(1), 0).confidence_interval()
+        by_seeds += interval.low <= truth <= interval.high
+    assert 0.92 < covered / 400 < 0.985
+    assert by_seeds / 400 < 0.88
+
+
+@pytest.mark.parametrize("damage", ["", "!!!!", "AAAA", None, 7, "other top-1", "failed"])
+def test_correctness_that_is_absent_torn_or_at_odds_gives_none(damage: Any) -> None:
+    trials = trials_of("a", correct(3, 4, 64))
+    test = trials.counted[2]["results"]["test"]
+    if damage == "other top-1":
+        test["top1"] += 5.0
+    elif damage == "failed":
+        del trials.good[2]
+    else:
+        test["correct_bits"] = damage
+    assert two_level_of({"a": trials}, {"a": "a"}, 0.05, 0.05) == {"a": (None, None)}
+
+
+def test_a_board_shows_it_in_the_row_and_in_the_difference(inputs: Any) -> None:
+    given = inputs({"plain": 0.0, "arm": 1.0})
+    tables = {"plain": correct(1, 10, 899), "arm": correct(2, 10, 899, 0.3)}
+    for arm, table in tables.items():
+        for record, row in zip(given.of(arm), table, strict=True):
+            record["results"]["test"] |= trials_of(arm, row[None]).counted[0]["results"]["test"]
+    board = build(given.plan, given.records, [], shared=given.shared)
+    arm, plain = (next(row for row in board["rows"] if row["arm"] == name) for name in ("arm", "plain"))
+    assert arm["two_level"]["low"] < arm["top1"]["mean"] < arm["two_level"]["high"]
+    wide, narrow = arm["difference"]["two_level"], arm["difference"]
+    assert wide["low"] < narrow["mean"] < wide["high"]
+    assert (wide["seeds"], wide["examples"]) == (10, 899)
+    assert plain["two_level"] is not None and plain["difference"] is None

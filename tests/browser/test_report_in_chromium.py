@@ -1,0 +1,212 @@
+"""The HTML report in a real browser: it loads cleanly, sorts, filters, fits a phone, and its labels stay in place."""
+
+from __future__ import annotations
+
+import importlib.util
+import random
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from harness.board import build, render
+
+pytestmark = pytest.mark.slow
+
+ARMS = {
+    "plain": 0.0,
+    "mixup": 1.5,
+    "sam": 0.4,
+    "cutout": -1.6,
+    "a-name-as-long-as-names-of-arms-may-well-get": 0.1,
+    "Wide MMMMMMMM WWWWWWWW": 0.2,
+    **{f"arm-{number}": 0.05 * number for number in range(8)},
+}
+CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+
+
+def board_inputs() -> ModuleType:
+    """Return the maker of simulated records that the board's own tests use."""
+    path = Path(__file__).parent.parent / "board" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("board_inputs", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # A dataclass looks its module up while it is being made.
+    import sys
+
+    sys.modules["board_inputs"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def simulated(arms: dict[str, float], replicates: int = 10, epochs: int = 24) -> Any:
+    """Return a board whose records hold all that the engine writes, by class and phase too."""
+    module = board_inputs()
+    given = module.make_inputs(arms, replicates, epochs=epochs)
+    manifest = given.plan["manifests"]["m"]
+    manifest["classes"] = CLASSES
+    manifest["splits"]["test"] |= {"count": 900, "class_counts": [90] * 10}
+    for record in given.records:
+        draw = random.Random(f"{record['arm']}/{record['replicate']}")
+        right = [draw.randint(70, 89) for _ in CLASSES]
+        rows = [[0] * 10 for _ in CLASSES]
+        for index, count in enumerate(right):
+            rows[index][index] = count
+            for _ in range(90 - count):
+                rows[index][(index + draw.randint(1, 9)) % 10] += 1
+        shares = [60 * n for n in range(15)]
+        record["results"]["test"] |= {
+            "class_correct": right,
+            "confusion": [count for row in rows for count in row],
+            "reliability": {
+                "count": shares,
+                "correct": [round(n * (i + 0.5) / 15) for i, n in enumerate(shares)],
+                "confidence": [n * (i + 0.4) / 15 for i, n in enumerate(shares)],
+            },
+        }
+        record["seconds"] |= {"warm_up": 0.3, "compile": None, "data_wait": 0.2}
+    module.fail(given.of("cutout")[0], "diverged") if "cutout" in arms else None
+    return build(given.plan, given.records, given.timings, shared=given.shared)
+
+
+@pytest.fixture(scope="session")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("report") / "leaderboard.html"
+    path.write_text(render.html(simulated(ARMS)), encoding="utf-8")
+    return path
+
+
+ROWS = "Array.from(document.querySelectorAll('#board tbody tr'))"
+NAMES = f"{ROWS}.filter(row => row.offsetHeight).map(row => row.cells[1].querySelector('a').textContent)"
+SORTED = "Array.from(document.querySelectorAll('#board th[aria-sort]')).map(h => [h.className, h.ariaSort])"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_loads_without_a_complaint(page: Any, report: Path, scheme: str) -> None:
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    page.open(report, media={"media": "screen", "features": features})
+    assert page.complaints == []
+    assert page.run("document.querySelectorAll('section').length") >= 8
+    assert len(page.run(NAMES)) == len(ARMS)
+    # The policy holds: what is not the report's own script does not run.
+    page.run("document.body.appendChild(document.createElement('script')).textContent = 'window.ran = 1'")
+    assert page.run("typeof window.ran") == "undefined"
+    assert any("Content Security Policy" in one for one in page.complaints)
+
+
+def test_a_heading_sorts_by_click_and_by_keyboard(page: Any, report: Path) -> None:
+    page.open(report)
+    ranked = page.run(NAMES)
+    assert page.run(SORTED) == [["rank", "ascending"]]
+    page.click("#board th.arm button")
+    assert page.run(NAMES) != ranked
+    assert page.run(SORTED) == [["arm", "ascending"]]
+    assert page.run(NAMES)[0].lower().startswith("a")
+    page.run("document.querySelector('#board th.nll button').focus()")
+    page.press("Enter")
+    values = f"{ROWS}.map(row => parseFloat(row.querySelector('td.nll').dataset.value))"
+    found = page.run(values)
+    assert found == sorted(found) and page.run(SORTED) == [["nll", "ascending"]]
+    page.press(" ")
+    assert page.run(values) == found[::-1] and page.run(SORTED) == [["nll", "descending"]]
+    page.press("Tab")
+    assert page.run("document.activeElement.closest('th').className") == "speed"
+
+
+def test_a_filter_hides_rows_and_says_how_many_are_left(page: Any, report: Path) -> None:
+    page.open(report)
+    page.run("document.querySelector('#filter input').focus()")
+    for key in "mixup":
+        page.press(key)
+    assert page.run(NAMES) == ["mixup"]
+    assert page.run("document.querySelector('#filter output').textContent") == f"1 of {len(ARMS)} arms"
+    page.run("document.querySelector('#filter input').select()")
+    page.press("z")
+    assert page.run(NAMES) == []
+    page.open(report)
+    page.click("#filter button")
+    pressed = "document.querySelector('#filter button[aria-pressed=true]').textContent"
+    shown = f"{ROWS}.filter(row => row.offsetHeight).map(row => row.dataset.verdict)"
+    assert set(page.run(shown)) == {page.run(pressed)}
+
+
+def test_one_arm_at_a_time_is_held_against_the_baseline(page: Any, report: Path) -> None:
+    page.open(report)
+    seen = (
+        "Array.from(document.querySelectorAll('.pick')).filter(p => p.offsetHeight).map(p => p.dataset.pick)"
+    )
+    first = page.run(seen)
+    assert len(first) == 1
+    page.run("document.querySelector('.picker select').focus()")
+    page.press("End")
+    assert len(page.run(seen)) == 1 and page.run(seen) != first
+
+
+def test_a_link_to_an_arm_opens_its_card(page: Any, report: Path) -> None:
+    page.open(report)
+    assert page.run("document.querySelectorAll('details[open]').length") == 0
+    page.click("#board th.arm a")
+    assert page.run("document.querySelector('details[open] pre').textContent").startswith(
+        "harness reproduce "
+    )
+
+
+@pytest.mark.parametrize("width", [500, 800, 1280])
+def test_nothing_but_what_scrolls_by_itself_is_wider_than_the_screen(
+    page: Any, report: Path, width: int
+) -> None:
+    page.open(report, width=width)
+    page.run("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    assert page.run("document.documentElement.scrollWidth") <= width
+
+
+LABELS = """
+Array.from(document.querySelectorAll('svg')).filter(svg => svg.getBoundingClientRect().height > 40).map(svg => {
+  const frame = svg.viewBox.baseVal, labels = Array.from(svg.querySelectorAll(':scope > text, :scope > g > text'));
+  const turned = svg.getScreenCTM().inverse();
+  const boxes = labels.map(label => {
+    const box = label.getBoundingClientRect();
+    const low = new DOMPoint(box.left, box.top).matrixTransform(turned);
+    const high = new DOMPoint(box.right, box.bottom).matrixTransform(turned);
+    return [label.textContent, low.x, low.y, high.x, high.y];
+  });
+  return [svg.getAttribute('aria-label'), frame.x, frame.y, frame.x + frame.width, frame.y + frame.height, boxes];
+}).filter(told => told[5].length)
+"""
+
+
+def test_labels_stay_inside_their_charts_and_off_each_other(page: Any, report: Path) -> None:
+    page.open(report)
+    charts = page.run(LABELS)
+    assert len(charts) >= 9
+    for name, left, top, right, bottom, boxes in charts:
+        for label, x0, y0, x1, y1 in boxes:
+            inside = x0 >= left - 1 and y0 >= top - 4 and x1 <= right + 1 and y1 <= bottom + 4
+            assert inside, f"{name}: {label} leaves the chart"
+        for index, (label, x0, y0, x1, y1) in enumerate(boxes):
+            for other, u0, v0, u1, v1 in boxes[:index]:
+                # Lines of text have air above and below: half a line is more than that.
+                across, down = min(x1, u1) - max(x0, u0), min(y1, v1) - max(y0, v0)
+                shallow = min(y1 - y0, v1 - v0) / 2
+                assert across <= 1 or down <= shallow, f"{name}: {label} lies over {other}"
+
+
+def test_it_prints_with_its_cards_open_and_without_controls(page: Any, report: Path) -> None:
+    page.open(report, media={"media": "print", "features": []})
+    assert page.run("document.getElementById('filter').offsetHeight") == 0
+    assert page.run("document.querySelector('.card dl').getBoundingClientRect().height") > 0
+    assert len(page.call("Page.printToPDF")["data"]) > 10_000
+    page.call("Emulation.setEmulatedMedia", media="screen", features=[])
+
+
+def test_fifty_arms_ten_replicates_and_a_hundred_epochs_stay_small_and_quick_to_open(
+    page: Any, tmp_path: Path
+) -> None:
+    board = simulated({f"arm-{number:02}": number / 40 for number in range(50)}, epochs=100)
+    html = render.html(board)
+    assert len(html.encode()) < 2_000_000
+    path = tmp_path / "leaderboard.html"
+    path.write_text(html, encoding="utf-8")
+    page.open(path)
+    assert page.complaints == [] and len(page.run(NAMES)) == 50
