@@ -148,7 +148,9 @@ def _reliability(good: Sequence[Record], alpha: float) -> Json:
 def _bins_of(record: Record) -> list[tuple[float, float, float]] | None:
     told = value_at(record, "results", "test", "reliability")
     columns = [value_at(told, name) for name in ("count", "correct", "confidence")]
-    if not isinstance(columns[0], (list, array)) or not all(_are_numbers(one, len(columns[0])) for one in columns):
+    if not isinstance(columns[0], (list, array)) or not all(
+        _are_numbers(one, len(columns[0])) for one in columns
+    ):
         return None
     bins = list(zip(*columns, strict=True))
     return bins if sum(columns[0]) > 0 else None

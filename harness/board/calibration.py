@@ -117,17 +117,17 @@ def _splits(trials: Mapping[str, ArmTrials], seed: int) -> list[Json]:
     """Return the runs split by time, slot and device: residuals of test accuracy, in points."""
     residuals: Cells = {}
     records: dict[tuple[str, int], Record] = {}
-    for name, arm in trials.items():
+    for name, arm in sorted(trials.items()):
         top1 = {
             replicate: value
-            for replicate, record in arm.good.items()
+            for replicate, record in sorted(arm.good.items())
             if (value := number_at(record, "results", "test", "top1")) is not None
         }
         if len(top1) < 2:
             continue
         mean = mean_of(list(top1.values()))
         for replicate, value in top1.items():
-            residuals[name, replicate] = value
+            residuals[name, replicate] = value - mean
             records[name, replicate] = arm.good[replicate]
     starts = {cell: start for cell, record in records.items() if (start := _started(record)) is not None}
     devices = {

@@ -44,7 +44,7 @@ def figure(
         role="img",
         aria_label=caption,
     )
-    held = tag("div", svg, class_="scroll", tabindex="0", role="group", aria_label=caption)
+    held = tag("div", svg, class_="scroll", tabindex="0", role="group", aria_label="Chart")
     return tag("figure", held, tag("figcaption", caption), class_=class_)
 
 

@@ -126,9 +126,7 @@ def calibration(board: Json) -> Markup:
     parts = [tag("p", *first)]
     if (resolution := told.get("resolution_points")) is not None:
         parts.append(
-            tag(
-                "p", f"It finds differences from {wording.decimal(resolution)} points on in 4 of 5 such runs."
-            )
+            tag("p", f"In 4 of 5 such runs it finds a difference of {wording.decimal(resolution)} points.")
         )
     if copies := told.get("copies"):
         rows = [

@@ -24,7 +24,7 @@ DRAWS = 1999
 """Orders that are drawn beyond that: enough to tell one in a hundred from two in a hundred."""
 LEVEL = 0.01
 """At which level groups differ (PROTOCOL.md)."""
-PYTHON_UP_TO = 2_000_000
+PYTHON_UP_TO = 300_000
 """Additions up to which importing numpy takes longer than doing without."""
 
 
@@ -57,17 +57,20 @@ def split_p(residuals: Cells, labels: Mapping[Cell, str], key: str, *, by_row: b
     counts as one more (Phipson and Smyth 2010).
 
     Args:
-        residuals: By arm and replicate, less the arm's mean.
+        residuals: By arm and replicate, less the arm's mean; in an order of the caller's that does not hang on the
+            records'.
         labels: By arm and replicate, the group; runs without one take no part.
         key: Of the drawn orders.
         by_row: Whether each arm's groups are compared apart, and the sums of squares added: for residuals that add
             up to nothing within each replicate.
     """
-    cells = sorted(residuals.keys() & labels.keys())
+    cells = [cell for cell in residuals if cell in labels]
     members: dict[str, list[float]] = {}
-    for cell in sorted(cells, key=lambda cell: (labels[cell], cell)):
+    for cell in cells:
         members.setdefault(labels[cell], []).append(residuals[cell])
-    groups = {name: (len(values), math.fsum(values) / len(values)) for name, values in members.items()}
+    groups = {
+        name: (len(values), math.fsum(values) / len(values)) for name, values in sorted(members.items())
+    }
     columns = sorted({replicate for _, replicate in cells})
     if len(groups) < 2:
         return Split(groups)

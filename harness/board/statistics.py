@@ -147,7 +147,7 @@ def _drawn_shares(
         for start in range(0, DRAWS, 1000):
             sums = signs[start : start + 1000].astype(np.float64) @ columns
             extreme += np.count_nonzero(np.abs(sums) >= least, axis=0)
-    return ((extreme + 1) / (parts * DRAWS + 1)).tolist()
+    return [(int(count) + 1) / (parts * DRAWS + 1) for count in extreme]
 
 
 @lru_cache(maxsize=2)
@@ -215,7 +215,8 @@ def resolvable(deviation: float, count: int, level: float, margin: float = 0.0) 
         None where so few pairs could never be significant.
     """
     degrees, error = count - 1, deviation / math.sqrt(count)
-    extremes = level * 2.0**degrees * (1 + 1e-12)
+    # Of more pairs there are more sign vectors than a float can count, and the share is 0 in any case.
+    extremes = level * 2.0 ** min(degrees, 1000) * (1 + 1e-12)
     if extremes < 1.0:
         return None
     if count <= EXACT_UP_TO:

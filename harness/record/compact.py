@@ -86,18 +86,24 @@ def _once(value: Any, key: Any, known: dict[Any, Any]) -> Any:
 
 
 def _floats(values: Any, known: dict[Any, Any] | None) -> Any:
-    """Return a list of floats alone as an array; anything else as it is."""
-    if not isinstance(values, list) or set(map(type, values)) != {float}:
+    """Return a list of numbers as an array; anything else (a null among them) as it is."""
+    if not isinstance(values, list):
         return values
-    made = array("d", values)
+    # What is shown as it stands (epochs, rates) must not turn whole numbers into floats.
+    if known is not None and set(map(type, values)) != {float}:
+        return values
+    try:
+        made = array("d", values)
+    except (TypeError, OverflowError):
+        return values
     return made if known is None else known.setdefault(made.tobytes(), made)
 
 
 def _counts(values: Any) -> Any:
-    """Return a list of whole numbers alone as an array; anything else as it is."""
-    if not isinstance(values, list) or set(map(type, values)) != {int}:
+    """Return a list of whole numbers as an array; anything else as it is."""
+    if not isinstance(values, list):
         return values
     try:
         return array("i", values)
-    except OverflowError:
+    except (TypeError, OverflowError):
         return values

@@ -55,7 +55,7 @@ def state_of(root: Path, others: Sequence[str] = ()) -> tuple[str, int] | None:
         return None
     folder = f"{root}/trials"
     halves = [trials[: len(trials) // 2], trials[len(trials) // 2 :]]
-    names = digest_bytes("\n".join([*trials, *others]).encode())
+    names = digest_bytes("\n".join([*trials, *others]).encode(errors="surrogateescape"))
     looked = [
         *_look_at_both(folder, halves, len(trials) <= FOLDERS_UP_TO),
         _look([f"{folder}/{name}" for name in others]),
@@ -98,6 +98,8 @@ def remember(
         outputs: The board's files.
         told: What `unchanged` is to return.
     """
+    if any(not name.isprintable() for name in others):
+        return  # a file of a stranger's, with a name that JSON may not hold: the board is built anew each time
     found = state_of(root, others)
     if found is None or began_ns - found[1] < YOUNG_SECONDS * 1e9:
         return

@@ -258,7 +258,7 @@ class Store:
             if isinstance(record, dict):
                 found.append(record)
             else:
-                set_aside.append({"path": f"trials/{trial}/{name}", "reason": record})
+                set_aside.append({"path": _readable(f"trials/{trial}/{name}"), "reason": record})
         records.extend(sorted(found, key=ended_order))
 
     def _read_timings(self, plan: str, reading: Reading) -> None:
@@ -273,7 +273,7 @@ class Store:
             if isinstance(record, dict):
                 reading.timings.append(record)
             else:
-                reading.set_aside.append({"path": f"timings/{plan}/{name}", "reason": record})
+                reading.set_aside.append({"path": _readable(f"timings/{plan}/{name}"), "reason": record})
         reading.timings.sort(key=lambda record: (record["round"], record["arm"]))
 
     def _read_shared(self, name: str | None, reading: Reading) -> None:
@@ -284,6 +284,11 @@ class Store:
         except StoreError as error:
             reading.shared[name] = None
             reading.set_aside.append({"path": f"shared/{name}.json", "reason": str(error)})
+
+
+def _readable(path: str) -> str:
+    """Return a path as text that JSON can hold: bytes of a name that are not UTF-8 show as `\\xff`."""
+    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def names_of(record: Mapping[str, Any], slot: object) -> tuple[str, str]:

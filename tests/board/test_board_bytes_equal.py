@@ -48,8 +48,14 @@ def write_folder(root: Path, given: Any) -> None:
         entry[key] = entry[key].replace("/", "-")
     given.plan["claims"] = [
         {
-            "name": "a gains", "source": "s", "arm": "a", "against": "plain",
-            "metric": "top1", "unit": "points", "claimed": 1.0, "testable": None,
+            "name": "a gains",
+            "source": "s",
+            "arm": "a",
+            "against": "plain",
+            "metric": "top1",
+            "unit": "points",
+            "claimed": 1.0,
+            "testable": None,
         }
     ]
     store = Store(root)

@@ -73,9 +73,9 @@ def test_a_margin_has_to_be_reached_as_well() -> None:
     assert statistics.resolvable(1.0, 400, 0.05) == pytest.approx(0.1403, abs=1e-3)
     beyond = stats.t.isf(0.2, 399) / 20
     assert statistics.resolvable(1.0, 400, 0.05, 0.5) == pytest.approx(0.5 + beyond)
-    assert (
-        statistics.detectable_difference([1.0, 2.0, 4.0], 0.05) is None
-    )  # three pairs are never significant
+    normal = stats.norm.isf(0.025) + stats.norm.isf(0.2)
+    assert statistics.resolvable(1.0, 10_000, 0.05) == pytest.approx(normal / 100, rel=1e-3)
+    assert statistics.detectable_difference([1.0, 2.0, 4.0], 0.05) is None
 
 
 def test_probability_of_better_counts_all_pairs() -> None:

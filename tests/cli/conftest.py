@@ -4,6 +4,9 @@ import sys
 
 import pytest
 
+from harness.record.record import dead_outcome, trial_record
+from harness.record.store import Store
+
 SUITE = """
 schema = 1
 name = "tiny"
@@ -69,3 +72,63 @@ def harness(cache):
 @pytest.fixture(scope="session")
 def suite_text():
     return SUITE
+
+
+@pytest.fixture(scope="session")
+def made_results():
+    return make_results
+
+
+def make_results(folder, replicates, *, alpha=0.1, seed=0, points=0.0):
+    """Write a results folder of a suite of two arms with these replicates, of accuracies that are `points` higher."""
+    store = Store(folder)
+    arms = ("plain", "mixup")
+    plan = {
+        "schema": 1,
+        "protocol": 1,
+        "hash": f"{alpha}".replace(".", "").rjust(8, "0"),
+        "suite": "s",
+        "seed": seed,
+        "replicates": 4,
+        "baseline": "plain",
+        "alpha": 0.05,
+        "margin_points": 0.1,
+        "equal_margin_points": 0.1,
+        "verdicts": False,
+        "verdicts_reason": "few",
+        "timing": {"rounds": 0, "seconds": 1.0},
+        "arms": [
+            {
+                "name": arm,
+                "recipe": {"batch_size": 32, "alpha": alpha},
+                "components": [],
+                "varies": [],
+                "data": "m",
+                "failure": None,
+            }
+            for arm in arms
+        ],
+        "manifests": {"m": {"hash": "m", "dataset": "d", "classes": 10, "splits": {"test": {"count": 100}}}},
+        "trials": [{"id": f"{arm}{alpha}-{r}", "arm": arm, "replicate": r} for r in range(4) for arm in arms],
+        "plugins": [],
+    }
+    store.write_plan(plan)
+    for trial in plan["trials"]:
+        if trial["replicate"] in replicates:
+            heading = {"protocol": 1, "suite": "s", "plan": plan["hash"], "attempt": 0}
+            heading |= {"trial": trial["id"], "arm": trial["arm"], "replicate": trial["replicate"]}
+            results = {
+                "test": {"count": 100, "top1": 90.0 + points + trial["replicate"], "nll": 0.3},
+                "validation": None,
+            }
+            digests = dict.fromkeys(("final_weights", "evaluation_outputs"), f"{trial['id']}{points}")
+            store.write_trial(
+                trial_record(
+                    {**dead_outcome("completed", None), "results": results, "digests": digests},
+                    heading=heading,
+                    refs={"host": None},
+                    started_at="2026-01-01T00:00",
+                    finished_at=f"2026-01-01T00:0{trial['replicate']}",
+                )
+            )
+    return folder

@@ -10,53 +10,51 @@ from harness.record.store import Store
 
 
 @pytest.fixture(scope="module")
-def folders(harness, suite_text, tmp_path_factory):
-    """Return a folder with two results of one suite: without a timing pass, the second under another seed."""
+def folders(made_results, tmp_path_factory):
+    """Return a folder with two results of one suite, the second under another seed."""
     folder = tmp_path_factory.mktemp("compare")
-    text = suite_text.replace("rounds = 1", "rounds = 0").replace("replicates = 1", "replicates = 2")
-    for name, more in (("a", ""), ("b", "seed = 7\n")):
-        (folder / "tiny.toml").write_text(text.replace("schema = 1\n", f"schema = 1\n{more}"))
-        done = harness("run", "tiny.toml", "--results", name, cwd=folder)
-        assert done.returncode == 0, done.stderr
+    made_results(folder / "a" / "s", (0, 1))
+    made_results(folder / "b" / "s", (0, 1), seed=7, points=0.5)
+    (folder / "suite.toml").write_text("")
     return folder
 
 
 def test_two_folders_are_compared_arm_by_arm(folders, harness):
-    done = harness("compare", "a/tiny", "b/tiny", cwd=folders)
+    done = harness("compare", "a/s", "b/s", cwd=folders)
     assert done.returncode == 0, done.stderr
     assert not done.torch
     for words in (
-        "a/tiny (suite tiny",
+        "a/s (suite s",
         "plain",
-        "smooth",
+        "mixup",
         "no verdict: with 2 and 2 replicates",
         "Holm over 2 arms",
     ):
         assert words in done.stdout
-    same = json.loads(harness("compare", "a/tiny", "a/tiny", "--json", cwd=folders).stdout)
+    same = json.loads(harness("compare", "a/s", "a/s", "--json", cwd=folders).stdout)
     assert [row["accuracy"]["bit_equal"] for row in same["arms"]] == [{"equal": 2, "of": 2}] * 2
     assert [row["accuracy"]["difference"]["mean"] for row in same["arms"]] == [0.0, 0.0]
-    markdown = harness("compare", "a/tiny", "b/tiny", "--format", "markdown", cwd=folders).stdout
+    markdown = harness("compare", "a/s", "b/s", "--format", "markdown", cwd=folders).stdout
     assert len([line for line in markdown.splitlines() if line.startswith("|")]) == 4
 
 
 def test_comparing_writes_nothing(folders, harness, tmp_path):
     shutil.copytree(folders / "a", tmp_path / "a")
     before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*"))
-    harness("compare", "a/tiny", "a/tiny", cwd=tmp_path)
+    harness("compare", "a/s", "a/s", cwd=tmp_path)
     assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("a/tiny",), 2, "give one of"),
-        (("a/tiny", "b/tiny", "--base", "main"), 2, "give one of"),
-        (("a/tiny", "b/tiny", "b/tiny"), 2, "give one of"),
-        (("a/tiny", "missing"), 2, "missing: is not there"),
-        (("a/tiny", "tiny.toml"), 2, "tiny.toml: is a file"),
-        (("a/tiny", "b/tiny", "--format", "pdf"), 2, "none of text, markdown, json"),
-        (("a/tiny", "empty"), 3, "holds no plan"),
+        (("a/s",), 2, "give one of"),
+        (("a/s", "b/s", "--base", "main"), 2, "give one of"),
+        (("a/s", "b/s", "b/s"), 2, "give one of"),
+        (("a/s", "missing"), 2, "missing: is not there"),
+        (("a/s", "suite.toml"), 2, "suite.toml: is a file"),
+        (("a/s", "b/s", "--format", "pdf"), 2, "none of text, markdown, json"),
+        (("a/s", "empty"), 3, "holds no plan"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(folders, harness, arguments, code, words):
@@ -67,11 +65,11 @@ def test_what_cannot_be_compared_is_refused(folders, harness, arguments, code, w
 
 
 def test_nothing_comparable_exits_with_three(folders, harness, tmp_path):
-    store = Store(folders / "a" / "tiny")
+    store = Store(folders / "a" / "s")
     plan = store.read_plan()
-    other = Store(tmp_path / "other" / "tiny")
+    other = Store(tmp_path / "other" / "s")
     other.write_plan({**plan, "hash": "0" * 32})
-    done = harness("compare", "a/tiny", tmp_path / "other" / "tiny", cwd=folders)
+    done = harness("compare", "a/s", tmp_path / "other" / "s", cwd=folders)
     assert done.returncode == 3, done.stderr
     assert "no result on the candidate's side" in done.stdout
 

@@ -82,6 +82,9 @@ def test_the_commands_of_the_readme_exist(place):
         "schema",
         "gate",
         "preview",
+        "aa",
+        "doctor",
+        "completion",
     }
     help_text = place.run("--help").stdout
     assert all(re.search(rf"^  {name} ", help_text, re.M) for name in named)

@@ -33,8 +33,14 @@ def a_record(trial: str, attempt: int = 0, top1: float = 90.0) -> Json:
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     store = Store(tmp_path / "s")
     plan = {
-        "hash": PLAN, "suite": "s", "protocol": 1, "baseline": "plain", "replicates": len(TRIALS),
-        "arms": [{"name": "plain", "data": None}], "manifests": {}, "verdicts": False,
+        "hash": PLAN,
+        "suite": "s",
+        "protocol": 1,
+        "baseline": "plain",
+        "replicates": len(TRIALS),
+        "arms": [{"name": "plain", "data": None}],
+        "manifests": {},
+        "verdicts": False,
         "trials": [{"id": trial, "arm": "plain", "replicate": int(trial[1:])} for trial in TRIALS],
     }
     store.write_plan(plan)

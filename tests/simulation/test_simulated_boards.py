@@ -138,10 +138,11 @@ def timed_boards(
         if interleaved
         else np.arange(members * rounds).reshape(members, rounds)
     )
-    # A slow walk from one end of the run to the other, scaled to the drift; the clock's own noise is 0.5 %.
+    # A slow walk from one end of the run to the other, scaled to the drift. Each timing's own noise is 2 %: with much
+    # less, the margin of 1 % would hide false verdicts.
     walk = np.cumsum(draw.normal(0, 1, members * rounds))
     walk = (walk - walk.mean()) / max(np.ptp(walk), 1e-9) * 2 * drift
-    rates = 4000.0 * np.exp(walk[places] + draw.normal(0, 0.005, places.shape))
+    rates = 4000.0 * np.exp(walk[places] + draw.normal(0, 0.02, places.shape))
     names = ["plain", *(f"arm{index}" for index in range(arms))]
     return {
         name: {number: {"images_per_second": float(rate)} for number, rate in enumerate(row)}
@@ -182,7 +183,7 @@ def test_without_rounds_the_same_drift_makes_many(record_property: Record) -> No
     record_property(
         "figure", f"drift of 3 %, all of A and then all of B: a speed verdict in {false / 1000:.0%} of boards"
     )
-    assert false / 1000 > 0.3
+    assert false / 1000 > 4 * ALPHA
 
 
 def test_rank_intervals_exclude_a_true_rank_in_one_of_twenty(record_property: Record) -> None:

@@ -40,7 +40,7 @@ class Mlflow(Tracker):
 
     def begin(self, trial: TrackedTrial, recipe: Mapping[str, Any]) -> TrialTracking:
         """Create the trial's run and write its recipe."""
-        client = _client(self.tracking_uri or _local(trial))
+        client = _client_class()(tracking_uri=self.tracking_uri or _local(trial))
         name = self.experiment or trial.suite
         known = client.get_experiment_by_name(name)
         experiment = client.create_experiment(name) if known is None else known.experiment_id
@@ -82,7 +82,7 @@ class _Run(TrialTracking):
         self._client.set_terminated(self._run, "FINISHED" if status == "completed" else "FAILED")
 
 
-def _client(uri: str) -> Any:
+def _client_class() -> Any:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported
     try:
         from mlflow import MlflowClient
@@ -90,7 +90,7 @@ def _client(uri: str) -> Any:
         raise ImportError(f"{error}; install it with: pip install 'harness-bench[track]'") from error
     for name in ("alembic", "mlflow"):
         logging.getLogger(name).setLevel(logging.WARNING)  # a line for each table that it makes
-    return MlflowClient(tracking_uri=uri)
+    return MlflowClient
 
 
 def _local(trial: TrackedTrial) -> str:

@@ -257,3 +257,4 @@ def test_what_is_not_installed_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match=r"pip install 'harness-bench\[track\]'"):
         tracker.begin(trial_in(tmp_path), {})
+    assert not list(tmp_path.iterdir())
