@@ -35,7 +35,7 @@ MEMORY_BYTES = 540 * 2**20
 RULES = GateRules()
 
 
-REFERENCE = Path(__file__).parents[2] / "results" / "reference" / "cifar10-small"
+REFERENCE = Path(__file__).parents[2] / "results" / "reference" / "tricks"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from typing import Any
 
 from harness.board import rows
 from harness.board.data import has_other_test
+from harness.board.proof import idle_tricks
 from harness.board.select import ArmTrials, Record, number_at
 from harness.board.speed_verdict import MARGIN, judge_ratios, memory_ratios, speed_ratios
 from harness.board.statistics import non_inferiority_p
@@ -156,7 +157,19 @@ def _refusal(
     varied = {"varies": [one for arm in (own, other) for one in measured.arms[arm].get("varies") or []]}
     if rows.order_differs(varied, measured.trials[own], measured.trials[other]):
         return "no verdict: not comparable: order"
+    if why := _no_op(own, other, measured) or _no_op(other, own, measured):
+        return why
     return None if claim["metric"] == "top1" else _refused_ratio(plan, claim, measured, effects, rules)
+
+
+def _no_op(arm: str, against: str, measured: Measured) -> str | None:
+    """Return why an arm is no test of what it adds to another: none of it ever acted, or the bits are the other's."""
+    row, other = measured.board_rows[arm], measured.board_rows[against]
+    if idle := idle_tricks(row, other):
+        return f'no verdict: arm "{arm}" is a no-op, {", ".join(idle)} never acted and nothing else differs'
+    if row["against"] == against and any(stamp.startswith("no-op: weights") for stamp in row["stamps"]):
+        return f'no verdict: arm "{arm}" is a no-op, its weights and outputs are those of "{against}", bit for bit'
+    return None
 
 
 def _refused_ratio(

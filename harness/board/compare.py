@@ -159,6 +159,8 @@ def _row(name: str, sides: Sequence[_Side], rules: Rules) -> Row:
         refusal = "not compared: trained for other arms, neither ranked nor tested"
     elif unstable := _unstable(trials[0]):
         refusal = f"no verdict: the base is unstable, {unstable}"
+    elif not trials[1].good:
+        refusal = f"no verdict: the candidate failed in all {len(trials[1].counted)} replicates"
     elif smallest > rules.alpha / rules.family:
         refusal = f"no verdict: with {counted} nothing could be significant in a family of {rules.family}"
     row = Row(name, differs, (values[0], values[1]), pairs, unpaired, refusal)

@@ -67,12 +67,12 @@ def judge_all(given: list[Row], rules: Rules) -> list[Row]:
             differences = row.differences()
             row.difference = estimate(differences, share)
             row.p_equal = equivalence_p(differences, rules.equal_margin)
-            row.detectable = detectable_difference(differences, share)
+            row.detectable = detectable_difference(differences, share, rules.margin)
             row.p = None if row.refusal else sign_flip_p(differences, rules.seed)
         else:
             row.difference = two_sample.difference_of(base, candidate, share)
             row.p_equal = two_sample.equivalence_p(base, candidate, rules.equal_margin)
-            row.detectable = two_sample.detectable(base, candidate, share)
+            row.detectable = two_sample.detectable(base, candidate, share, rules.margin)
             row.p = None if row.refusal else two_sample.permutation_p(base, candidate, rules.seed)
     tested = [row for row in given if row.p is not None]
     # Arms without a verdict stay in the family: their p-values are taken to be 1.
@@ -129,5 +129,5 @@ def _judge(row: Row, rules: Rules) -> tuple[str | None, str]:
         )
     reason = f"{change}, Holm p = {row.p_holm:.2g} > {rules.alpha:g}"
     if row.detectable:
-        reason += f"; {max(row.detectable, rules.margin):.2g} points would be found in 4 of 5 such runs"
+        reason += f"; {row.detectable:.2g} points would be found in 4 of 5 such runs"
     return "not resolved", reason

@@ -108,13 +108,19 @@ def equivalence_p(base: Sequence[float], candidate: Sequence[float], margin: flo
     return student_t_tail(room / spread.error, spread.degrees)
 
 
-def detectable(base: Sequence[float], candidate: Sequence[float], alpha: float) -> float | None:
-    """Return the difference that Welch's test at `alpha` finds in 80 % of such pairs of samples."""
+def detectable(
+    base: Sequence[float], candidate: Sequence[float], alpha: float, margin: float = 0.0
+) -> float | None:
+    """Return the difference that Welch's test at `alpha` finds, and beyond `margin`, in 80 % of such pairs of samples.
+
+    The difference that is measured has to reach the margin as well, as in `statistics.resolvable`.
+    """
     spread = spread_of(base, candidate)
     if spread is None:
         return None
-    quantiles = (student_t_quantile(tail, spread.degrees) for tail in (alpha / 2, 1 - POWER))
-    return sum(quantiles) * spread.error
+    beyond = student_t_quantile(1 - POWER, spread.degrees) * spread.error
+    by_t = student_t_quantile(alpha / 2, spread.degrees) * spread.error + beyond
+    return max(by_t, margin + beyond if margin else 0.0)
 
 
 @lru_cache(maxsize=4)

@@ -15,31 +15,25 @@ from harness.cli.comparing import compare_command
 from harness.cli.completion import answer_shell, completion_command
 from harness.cli.doctor import doctor_command
 from harness.cli.gate_command import gate_command
+from harness.cli.leaderboard_command import leaderboard_command
 from harness.cli.merging import merge_command
 from harness.cli.options import (
-    AllowMixed,
     AlsoFile,
     Arms,
     AsJson,
     Data,
     Device,
-    Folder,
-    Format,
-    Jobs,
-    JobsPerDevice,
-    KeepGoing,
     Kind,
     Name,
     PluginFile,
-    Probe,
-    Replicates,
-    Resolve,
     Results,
     Samples,
     SuitePath,
     Timeout,
 )
+from harness.cli.plan_command import plan_command
 from harness.cli.reproducing import reproduce_command
+from harness.cli.run_command import run_command
 from harness.errors import HarnessError
 
 app = typer.Typer(
@@ -71,9 +65,8 @@ def _harness(
     \b
     harness run benchmarks/suites/quickstart.toml   a suite: real trials, then the leaderboard
     harness try my_trick.py                         your plugin against the baseline, in seconds
-    harness list trick                              what there is
+    harness plan suite.toml --resolve 0.5           what it takes to tell half a point
     harness show mixup                              what it does, its parameters, its effect so far
-    harness preview suite.toml                      what the augmentations do to the images
     harness aa suite.toml                           copies of the baseline: is any called different?
     harness gate suite.toml --base main             is my edit slower, larger or less accurate?
 
@@ -83,39 +76,10 @@ def _harness(
     del version
 
 
-@app.command("run")
-def _run(
-    suite: SuitePath,
-    results: Results = Path("results"),
-    data: Data = None,
-    arms: Arms = None,
-    replicates: Replicates = None,
-    jobs: Jobs = 0,
-    jobs_per_device: JobsPerDevice = None,
-    device: Device = "auto",
-    keep_going: KeepGoing = False,
-    timeout: Timeout = 600.0,
-    allow_mixed: AllowMixed = False,
-) -> None:
-    """Run a suite's trials that are missing, time its arms, and build the leaderboard.
-
-    Ctrl-C once lets the trials checkpoint, twice ends them now; the same command goes on from there. Run
-    again when nothing is missing, it trains nothing and changes no file.
-
-    \b
-    harness run suite.toml
-    harness run suite.toml --jobs 4 --device cpu
-    harness run suite.toml --arms mixup,sam --replicates 3
-    """
-    from harness.cli import running
-
-    settings = running.Settings(
-        results, data, arms, replicates, jobs, device, keep_going, timeout, jobs_per_device, allow_mixed
-    )
-    raise typer.Exit(running.run_suite(suite, settings))
+app.command("run", short_help="Run what is missing of a suite, and build its leaderboard.")(run_command)
 
 
-@app.command("try")
+@app.command("try", short_help="Try a plugin file against the baseline on the digits.")
 def _try(
     file: PluginFile,
     device: Device = "auto",
@@ -134,37 +98,10 @@ def _try(
     raise typer.Exit(trying.try_file(file, device, timeout))
 
 
-@app.command("plan")
-def _plan(
-    suite: SuitePath,
-    results: Results = Path("results"),
-    data: Data = None,
-    arms: Arms = None,
-    replicates: Replicates = None,
-    jobs: Jobs = 0,
-    keep_going: KeepGoing = False,
-    resolve: Resolve = None,
-    probe: Probe = False,
-    as_json: AsJson = False,
-) -> None:
-    """Show what `run` would do: trials, those that have a record, hours, memory, disk, and what it could resolve.
-
-    Hours and memory come from earlier records of like trials under DIR, or from a probe. The smallest difference
-    is that which the plan finds with 80 % power.
-
-    \b
-    harness plan suite.toml
-    harness plan suite.toml --resolve 0.5
-    harness plan suite.toml --replicates 20 --probe --json
-    """
-    from harness.cli import planning
-    from harness.cli.running import Settings
-
-    settings = Settings(results, data, arms, replicates, jobs, "auto", keep_going, 0.0)
-    raise typer.Exit(planning.show_plan(suite, settings, as_json, resolve, probe))
+app.command("plan", short_help="Show what `run` would do, and what it could resolve.")(plan_command)
 
 
-@app.command("check")
+@app.command("check", short_help="Build every arm and take one step on fake data.")
 def _check(
     suite: SuitePath,
     data: Data = None,
@@ -182,7 +119,7 @@ def _check(
     raise typer.Exit(checking.check_suite(suite, data, arms, device, as_json))
 
 
-@app.command("preview")
+@app.command("preview", short_help="Show what each arm's augmentations do to the images.")
 def _preview(
     suite: SuitePath,
     results: Results = Path("results"),
@@ -219,7 +156,7 @@ def _list(kind: Kind = None, as_json: AsJson = False) -> None:
     raise typer.Exit(listing.list_entries(kind, as_json))
 
 
-@app.command("show")
+@app.command("show", short_help="Show a component: its paper, parameters and effect.")
 def _show(
     name: Name, file: AlsoFile = None, results: Results = Path("results"), as_json: AsJson = False
 ) -> None:
@@ -238,39 +175,19 @@ def _show(
     raise typer.Exit(listing.show(name, file, results, as_json))
 
 
-@app.command("leaderboard")
-def _leaderboard(
-    folder: Folder = None,
-    as_json: AsJson = False,
-    allow_mixed: AllowMixed = False,
-    form: Format = "terminal",
-) -> None:
-    """Build a leaderboard anew from plan and records; equal records give equal bytes.
-
-    Records that may not be compared (PROTOCOL.md) are not pooled: the largest group counts, and the board says what
-    was left out.
-
-    \b
-    harness leaderboard results/quickstart
-    harness leaderboard results/quickstart --json
-    harness leaderboard results/quickstart --format latex > table.tex
-    """
-    from harness.cli import boards
-
-    raise typer.Exit(boards.rebuild(folder, as_json, allow_mixed=allow_mixed, form=form))
+app.command("leaderboard", short_help="Build a leaderboard anew from plan and records.")(leaderboard_command)
+app.command("compare", short_help="Compare two results, or two commits, arm by arm.")(compare_command)
+app.command("merge", short_help="Join what several machines have made of one suite.")(merge_command)
+app.command("reproduce", short_help="Show what one trial takes to run again, or run it.")(reproduce_command)
+app.command("aa", short_help="Run copies of the baseline: is any called different?")(aa_command)
+app.command("gate", short_help="Compare two states of the code: slower? less accurate?")(gate_command)
+app.command("doctor", short_help="Look at environment, devices, data and plugins.")(doctor_command)
+app.command("completion", short_help="Print the script that completes commands in a shell.")(
+    completion_command
+)
 
 
-app.command("aa")(aa_command)
-
-app.command("gate")(gate_command)
-app.command("compare")(compare_command)
-app.command("merge")(merge_command)
-app.command("reproduce")(reproduce_command)
-app.command("doctor")(doctor_command)
-app.command("completion")(completion_command)
-
-
-@app.command("schema")
+@app.command("schema", short_help="Print the JSON schema of suite files.")
 def _schema() -> None:
     """Print the JSON schema of suite files, the installed plugins in it, for completion in an editor.
 

@@ -19,20 +19,20 @@ def rows_of(suite):
 
 
 def test_the_effect_on_the_committed_board_is_shown(harness):
-    row = rows_of("cifar10-small")["mixup"]
-    done = harness("show", "mixup", "--results", REFERENCE / "cifar10-small")
+    row = rows_of("augmentations")["mixup"]
+    done = harness("show", "mixup", "--results", REFERENCE / "augmentations")
     assert done.returncode == 0 and not done.torch
     shown = {name: f"{row['difference'][name]:+.2f}".replace("-", "−") for name in ("mean", "low", "high")}
     interval = f"{shown['mean']} [{shown['low']}, {shown['high']}]"
     assert f"Measured effect: {interval} points of test accuracy, {row['verdict']}" in done.stdout
-    (one,) = json.loads(harness("show", "mixup", "--json", "--results", REFERENCE / "cifar10-small").stdout)
+    (one,) = json.loads(harness("show", "mixup", "--json", "--results", REFERENCE / "augmentations").stdout)
     effect = one["effect"]
     assert effect["difference"] == {name: row["difference"][name] for name in ("mean", "low", "high")}
-    assert (effect["suite"], effect["arm"], effect["baseline"]) == ("cifar10-small", "mixup", "crop-flip")
+    assert (effect["suite"], effect["arm"], effect["baseline"]) == ("augmentations", "mixup", "none")
     assert effect["component"]["params"] == {"alpha": 0.2}
     ends = [
         json.loads(path.read_text())["finished_at"]
-        for path in (REFERENCE / "cifar10-small" / "trials").glob("*/*.json")
+        for path in (REFERENCE / "augmentations" / "trials").glob("*/*.json")
         if json.loads(path.read_text())["arm"] == "mixup"
     ]
     assert effect["date"] == max(ends)[:10] == date.fromisoformat(effect["date"]).isoformat()
