@@ -130,16 +130,20 @@ def _figures(names: Sequence[str], scores: Sequence[list[list[float]]], seed: in
     tasks = [np.asarray(one) for one in scores]
     every = np.concatenate([task.ravel() for task in tasks])
     thresholds = np.linspace(every.min(), every.max(), THRESHOLDS)
-    drawn = _drawn(tasks, seed)
+    chosen = _chosen(tasks, seed)
+    drawn = [task.T[one].transpose(0, 2, 1) for task, one in zip(tasks, chosen, strict=True)]
     measured = [task[None] for task in tasks]
+    seen = [np.ones((1, task.shape[1])) for task in tasks]
+    drawn_times = [_times(one, task.shape[1]) for task, one in zip(tasks, chosen, strict=True)]
     ends = [alpha / 2, 1 - alpha / 2]
     ranks, drawn_ranks = _mean_ranks(measured)[0], _mean_ranks(drawn)
     arms: list[Json] = []
     for index, name in enumerate(names):
         own = [value for one in scores for value in one[index]]
         middle = _interquartile_means(np.concatenate([task[:, index] for task in drawn], axis=1))
-        profile = _profile([task[:, index] for task in measured], thresholds)[0]
-        band = np.quantile(_profile([task[:, index] for task in drawn], thresholds), ends, axis=0)
+        above = [task[index][:, None] > thresholds for task in tasks]
+        profile = _profile(above, seen)[0]
+        band = np.quantile(_profile(above, drawn_times), ends, axis=0)
         low, high = np.quantile(middle, ends)
         first, last = np.quantile(drawn_ranks[:, index], ends)
         arms.append(
@@ -159,17 +163,23 @@ def _figures(names: Sequence[str], scores: Sequence[list[list[float]]], seed: in
     return {"thresholds": thresholds.tolist(), "arms": arms}
 
 
-def _drawn(tasks: Sequence[Scores], seed: int) -> list[Scores]:
-    """Return by task (DRAWS, arms, replicates): replicates drawn with replacement, the same for every arm."""
+def _chosen(tasks: Sequence[Scores], seed: int) -> list[npt.NDArray[np.int64]]:
+    """Return by task (DRAWS, replicates): replicates drawn with replacement, the same for every arm."""
     import numpy as np
 
     found = []
     for number, task in enumerate(tasks):
         key = hashlib.blake2b(f"board/aggregate/{seed}/{number}".encode(), digest_size=16).digest()
         words = np.random.Philox(key=int.from_bytes(key, "little")).random_raw(DRAWS * task.shape[1])
-        chosen = (words % np.uint64(task.shape[1])).astype(np.int64).reshape(DRAWS, task.shape[1])
-        found.append(task.T[chosen].transpose(0, 2, 1))
+        found.append((words % np.uint64(task.shape[1])).astype(np.int64).reshape(DRAWS, task.shape[1]))
     return found
+
+
+def _times(chosen: npt.NDArray[np.int64], replicates: int) -> Scores:
+    """Return (draws, replicates): how often each was drawn."""
+    import numpy as np
+
+    return np.stack([(chosen == one).sum(axis=1) for one in range(replicates)], axis=1).astype(np.float64)
 
 
 def _interquartile_means(scores: Scores) -> Scores:
@@ -188,18 +198,26 @@ def _mean_ranks(tasks: Sequence[Scores]) -> Scores:
     total: Scores = np.zeros(tasks[0].shape[:2])
     for task in tasks:
         means = task.mean(axis=2)
-        above = (means[:, None, :] > means[:, :, None]).sum(axis=2)
-        level = (means[:, None, :] == means[:, :, None]).sum(axis=2)
-        total += above + (level + 1) / 2
+        # Arm by arm: all pairs of some hundred arms at once would take gigabytes.
+        for arm in range(means.shape[1]):
+            own = means[:, arm, None]
+            total[:, arm] += (means > own).sum(axis=1) + ((means == own).sum(axis=1) + 1) / 2
     return total / len(tasks)
 
 
-def _profile(tasks: Sequence[Scores], thresholds: Scores) -> Scores:
-    """Return (draws, thresholds): the mean over tasks of the share of replicates above each threshold."""
+def _profile(above: Sequence[npt.NDArray[np.bool_]], times: Sequence[Scores]) -> Scores:
+    """Return (draws, thresholds): the mean over tasks of the share of replicates above each threshold.
+
+    Args:
+        above: By task (replicates, thresholds), whether a replicate's score is above.
+        times: By task (draws, replicates), how often a replicate was drawn.
+    """
     import numpy as np
 
+    # Whole numbers, added up exactly in any order; so small a product takes longer by the threads of a BLAS.
     shares = [
-        np.stack([(task > threshold).mean(axis=1) for threshold in thresholds], axis=1) for task in tasks
+        np.einsum("dr,rt->dt", often, one.astype(np.float64)) / len(one)
+        for one, often in zip(above, times, strict=True)
     ]
     total: Scores = np.mean(shares, axis=0)
     return total

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Mapping, Sequence
+from itertools import repeat
+from operator import add, mul, sub, truediv
 from typing import Any
 
 from harness.board.rows import shown
@@ -14,6 +16,7 @@ from harness.board.statistics import deviation_of, estimate, mean_of, student_t_
 Json = dict[str, Any]
 Arms = Mapping[str, Json]
 
+_HUNDRED = repeat(100.0)
 MOST_CLASSES = 200
 """Above so many classes there are no half-widths: the board is to stay readable by a program, too."""
 
@@ -68,9 +71,16 @@ def _test_of(manifest: Json) -> Json:
 def _rates(trials: ArmTrials, counts: Sequence[Any]) -> dict[int, list[float]]:
     """Return by replicate the per cent of each class that is right; a class without examples is left at NaN."""
     found = {}
+    if not _are_numbers(counts, len(counts)):
+        return {}
+    has_all = all(counts)
     for replicate, record in trials.good.items():
         right = value_at(record, "results", "test", "class_correct")
-        if _are_numbers(right, len(counts)) and _are_numbers(counts, len(counts)):
+        if not _are_numbers(right, len(counts)):
+            continue
+        if has_all:
+            found[replicate] = list(map(truediv, map(mul, _HUNDRED, right), counts))
+        else:
             found[replicate] = [100.0 * r / n if n else math.nan for r, n in zip(right, counts, strict=True)]
     return found
 
@@ -85,7 +95,7 @@ def _difference(
 ) -> Json:
     common = sorted(own.keys() & other.keys())
     same = [replicate for replicate in common if len(own[replicate]) == len(other[replicate])]
-    rows = [[a - b for a, b in zip(own[one], other[one], strict=True)] for one in same]
+    rows = [list(map(sub, own[one], other[one])) for one in same]
     mean, half = _over_replicates(rows, alpha)
     return {"difference": mean, "difference_half_width": half}
 
@@ -111,7 +121,7 @@ def _confusion(good: Sequence[Record], classes: int) -> list[list[float]] | None
     for record in good:
         counts = value_at(record, "results", "test", "confusion")
         if classes and _are_numbers(counts, classes**2):
-            sums = [a + b for a, b in zip(sums, counts, strict=True)]
+            sums = list(map(add, sums, counts))
             found = True
     if not found:
         return None
@@ -157,14 +167,16 @@ def _bins_of(record: Record) -> list[tuple[float, float, float]] | None:
 
 
 def _error(bins: Sequence[tuple[float, float, float]]) -> float:
-    total = math.fsum(count for count, _, _ in bins)
-    return math.fsum(abs(correct - confidence) for _, correct, confidence in bins) / total
+    counts, correct, confidence = zip(*bins, strict=True)
+    return math.fsum(map(abs, map(sub, correct, confidence))) / math.fsum(counts)
 
 
 def _are_numbers(values: object, length: int) -> bool:
     """Return whether this is a list of so many finite numbers: a record may be of any age and shape."""
     if not isinstance(values, (list, array)) or not len(values) == length > 0:
         return False
+    if isinstance(values, array) and values.typecode == "i":  # whole numbers: all are finite
+        return True
     try:
         plain = isinstance(values, array) or bool not in map(type, values)
         return plain and math.isfinite(math.fsum(values))

@@ -11,8 +11,13 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from harness.board.statistics import TIE
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 Cell = tuple[str, int]
 Cells = dict[Cell, float]
@@ -24,6 +29,8 @@ DRAWS = 1999
 """Orders that are drawn beyond that: enough to tell one in a hundred from two in a hundred."""
 LEVEL = 0.01
 """At which level groups differ (PROTOCOL.md)."""
+DRAWN_UP_TO = 150
+"""Replicates up to which the orders are drawn without numpy."""
 PYTHON_UP_TO = 300_000
 """Additions up to which importing numpy takes longer than doing without."""
 
@@ -81,9 +88,14 @@ def split_p(residuals: Cells, labels: Mapping[Cell, str], key: str, *, by_row: b
     patterns = _patterns(labels, cells, columns)
     kinds = Counter(patterns)
     is_exact = math.factorial(len(columns)) <= EXACT_UP_TO * math.prod(map(math.factorial, kinds.values()))
-    orders = list(_all_orders(kinds, len(columns)) if is_exact else _drawn_orders(patterns, key))
+    table = _Table(residuals, labels, cells, columns, by_row)
     # What was seen comes last: among all orders it stands once more, and is not counted.
-    found = _statistics(_Table(residuals, labels, cells, columns, by_row), [*orders, patterns])
+    if is_exact:
+        found = _statistics(table, [*_all_orders(kinds, len(columns)), patterns])
+    elif len(columns) > DRAWN_UP_TO:
+        found = _large_statistics(table, _many_orders(patterns, key))
+    else:
+        found = _statistics(table, [*_drawn_orders(patterns, key), patterns])
     counted = found[:-1] if is_exact else found
     p, least = (_share(counted, value) for value in (found[-1], max(found)))
     reason = (
@@ -132,6 +144,21 @@ def _drawn_orders(patterns: Sequence[int], key: str) -> Iterator[list[int]]:
         yield [patterns[place] for place in sorted(range(len(patterns)), key=numbers.__getitem__)]
 
 
+def _many_orders(patterns: Sequence[int], key: str) -> npt.NDArray[np.intp]:
+    """Return the orders of `_drawn_orders` from the same numbers, and below them `patterns`: (DRAWS + 1, width).
+
+    numpy's Mersenne Twister in Python's state draws Python's numbers (a test holds it).
+    """
+    import numpy as np
+
+    twister = np.random.RandomState()
+    *words, place = random.Random(f"board/split/{key}").getstate()[1]
+    twister.set_state(("MT19937", words, place))
+    own = np.array(patterns, np.intp)
+    dealt = (own[np.argsort(twister.random_sample(len(own)), kind="stable")] for _ in range(DRAWS))
+    return np.stack([*dealt, own])
+
+
 @dataclass(frozen=True, slots=True)
 class _Table:
     """Residuals and labels as `split_p` was given them, `cells` and `columns` in order."""
@@ -162,7 +189,7 @@ def _statistics(table: _Table, orders: Sequence[Sequence[int]]) -> list[float]:
     rows, groups, width = table.rows(), table.groups(), len(table.columns)
     totals = [0.0] * len(orders)
     if len(table.cells) * width + len(groups) * len(orders) * width > PYTHON_UP_TO:
-        return _large_statistics(rows, groups, width, orders)
+        return _large_statistics(table, orders)
     for members in groups:
         # By place and column: what the group's arms at that place add up to where that column is put there.
         sums = [[0.0] * width for _ in range(width)]
@@ -174,18 +201,14 @@ def _statistics(table: _Table, orders: Sequence[Sequence[int]]) -> list[float]:
     return totals
 
 
-def _large_statistics(
-    rows: Mapping[str, list[float]],
-    groups: Sequence[Sequence[tuple[str, int]]],
-    width: int,
-    orders: Sequence[Sequence[int]],
-) -> list[float]:
+def _large_statistics(table: _Table, orders: Sequence[Sequence[int]] | npt.NDArray[np.intp]) -> list[float]:
     """Return the same by numpy, which only many runs are worth."""
     import numpy as np
 
+    rows, groups, width = table.rows(), table.groups(), len(table.columns)
     index = {arm: number for number, arm in enumerate(rows)}
     residuals = np.array(list(rows.values()), np.float64)
-    dealt, columns = np.array(orders, np.intp), np.arange(width)
+    dealt, columns = np.asarray(orders, np.intp), np.arange(width)
     totals = np.zeros(len(orders))
     for members in groups:
         arms = sorted({index[arm] for arm, _ in members})

@@ -17,11 +17,7 @@ ORDER_DECLARED = ("data", "dataset", "sampler", "order", "batch_size", "budget")
 
 def test_top1(trials: ArmTrials, chance: float) -> dict[int, float]:
     """Return test accuracy by replicate, in points; a replicate that the arm itself failed has chance accuracy."""
-    top1 = {}
-    for replicate, record in trials.counted.items():
-        value = number_at(record, "results", "test", "top1")
-        top1[replicate] = value if record["status"] == "completed" and value is not None else chance
-    return top1
+    return {replicate: trials.top1.get(replicate, chance) for replicate in trials.counted}
 
 
 def shown(value: Estimate | None) -> Json | None:
@@ -134,12 +130,12 @@ def order_differs(arm: Json, trials: ArmTrials, baseline: ArmTrials) -> bool:
     if any(str(key).split(".")[0] in ORDER_DECLARED for key in arm.get("varies") or []):
         return False
     own, other = trials.good, baseline.good
-    orders = [
-        {value_at(own[replicate], "digests", "order"), value_at(other[replicate], "digests", "order")}
-        - {None}
+    return any(
+        (one := value_at(own[replicate], "digests", "order")) is not None
+        and (two := value_at(other[replicate], "digests", "order")) is not None
+        and one != two
         for replicate in own.keys() & other.keys()
-    ]
-    return any(len(order) > 1 for order in orders)
+    )
 
 
 def paired(trials: ArmTrials, baseline: ArmTrials, chance: float, baseline_chance: float) -> list[float]:
@@ -153,7 +149,7 @@ def paired_values(trials: ArmTrials, chance: float) -> dict[int, float]:
     return {
         replicate: value
         for replicate, value in test_top1(trials, chance).items()
-        if not trials.counted[replicate].get("changes")
+        if replicate not in trials.changed
     }
 
 

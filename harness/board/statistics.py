@@ -48,7 +48,10 @@ class Estimate:
 
 def mean_of(values: Sequence[float]) -> float:
     """Return the mean, correctly rounded whatever the order of `values`."""
-    return math.fsum(values) / len(values)
+    try:
+        return math.fsum(values) / len(values)
+    except OverflowError:  # a plugin's metric may be anything that is finite
+        return math.fsum(value / len(values) for value in values)
 
 
 def median_of(values: Sequence[float]) -> float:
@@ -58,11 +61,15 @@ def median_of(values: Sequence[float]) -> float:
 
 
 def deviation_of(values: Sequence[float]) -> float | None:
-    """Return the sample standard deviation (n - 1), or None for fewer than two values."""
+    """Return the sample standard deviation (n - 1), or None for fewer than two values or beyond any float."""
     if len(values) < 2:
         return None
     mean = mean_of(values)
-    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+    try:
+        deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+    except OverflowError:
+        return None
+    return deviation if deviation < math.inf else None
 
 
 def estimate(values: Sequence[float], alpha: float) -> Estimate | None:

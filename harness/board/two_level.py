@@ -41,35 +41,39 @@ def two_level_of(
         `{low, high, seeds, examples}` each; None where a replicate that counts failed or holds no correctness, and for
         fewer than two.
     """
-    masks = {arm: _masks(trials[arm]) for arm in trials}
-    # A baseline is met once for each arm: its columns are added up once for each set of replicates.
+    # A baseline is met once for each arm: its columns are added up once for each set of replicates. Other arms are
+    # let go of after their turn: a hundred thousand replicates would take as many kilobytes and more.
+    bases = {base: _masks(trials[base]) for base in set(against.values()) if base in trials}
     columns: dict[tuple[str, tuple[int, ...]], list[int]] = {}
 
-    def rows_and_columns(arm: str, replicates: tuple[int, ...]) -> tuple[list[int], list[int]]:
-        rows = [masks[arm][1][replicate] for replicate in replicates]
+    def rows_and_columns(
+        arm: str, known: Mapping[int, int], replicates: tuple[int, ...]
+    ) -> tuple[list[int], list[int]]:
+        rows = [known[replicate] for replicate in replicates]
         if (arm, replicates) not in columns:
             columns[arm, replicates] = column_counts(rows)
         return rows, columns[arm, replicates]
 
     found = {}
     for arm in trials:
-        examples, own = masks[arm]
+        columns = {key: value for key, value in columns.items() if key[0] in bases}
+        examples, own = bases[arm] if arm in bases else _masks(trials[arm])
         single = difference = None
         if len(own) >= 2:
-            rows, totals = rows_and_columns(arm, tuple(sorted(own)))
+            rows, totals = rows_and_columns(arm, own, tuple(sorted(own)))
             sums = [row.bit_count() for row in rows]
             single = _interval(sums, _products(totals, totals), sum(sums), examples, alpha)
         base = against[arm]
-        if base != arm and base in masks and masks[base][0] == examples:
+        if base != arm and base in bases and bases[base][0] == examples:
+            theirs = bases[base][1]
             pairs = tuple(
                 replicate
-                for replicate in sorted(own.keys() & masks[base][1].keys())
-                if not trials[arm].good[replicate].get("changes")
-                and not trials[base].good[replicate].get("changes")
+                for replicate in sorted(own.keys() & theirs.keys())
+                if replicate not in trials[arm].changed and replicate not in trials[base].changed
             )
             if len(pairs) >= 2:
                 difference = _difference(
-                    rows_and_columns(arm, pairs), rows_and_columns(base, pairs), examples, share
+                    rows_and_columns(arm, own, pairs), rows_and_columns(base, theirs, pairs), examples, share
                 )
         found[arm] = (single, difference)
     return found
@@ -149,16 +153,16 @@ def _masks(trials: ArmTrials) -> tuple[int, dict[int, int]]:
         mask = _mask(record) if replicate in trials.good else None
         if mask is None:
             return 0, {}
-        found[replicate] = mask
-        counts.add(int(number_at(record, "results", "test", "count") or 0))
+        found[replicate] = mask[0]
+        counts.add(mask[1])
     return (counts.pop(), found) if len(counts) == 1 else (0, {})
 
 
-def _mask(record: Record) -> int | None:
-    """Return a record's correctness; None where it is absent, torn, or at odds with the accuracy."""
-    text = value_at(record, "results", "test", "correct_bits")
-    count = int(number_at(record, "results", "test", "count") or 0)
-    top1 = number_at(record, "results", "test", "top1")
+def _mask(record: Record) -> tuple[int, int] | None:
+    """Return a record's correctness and its number of examples; None where it is absent, torn, or at odds with the accuracy."""
+    test = value_at(record, "results", "test")
+    text, top1 = value_at(test, "correct_bits"), number_at(test, "top1")
+    count = int(number_at(test, "count") or 0)
     if not isinstance(text, str) or count < 2 or top1 is None:
         return None
     try:
@@ -167,4 +171,4 @@ def _mask(record: Record) -> int | None:
         return None
     mask = int.from_bytes(bits, "big")
     fits = len(bits) == (count + 7) // 8 and abs(100.0 * mask.bit_count() / count - top1) < 1e-4
-    return mask if fits else None
+    return (mask, count) if fits else None

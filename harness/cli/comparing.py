@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -22,10 +22,9 @@ if TYPE_CHECKING:
 NOTHING_TO_COMPARE = 3
 _SOME_FAILED = 5
 _INTERRUPTED = 130
-_FORMATS = ("text", "markdown", "json")
 _FORMS = """give one of
-  harness compare BASE CANDIDATE                      two result folders
-  harness compare SUITE --base REVISION [--head REVISION]   a suite, run at two commits"""
+  harness compare BASE CANDIDATE                                 two result folders
+  harness compare SUITE --base REVISION [--candidate REVISION]   a suite, run at two commits"""
 
 ComparePaths = Annotated[
     list[Path],
@@ -60,9 +59,9 @@ def compare_command(
     base: Annotated[
         str | None, typer.Option("--base", metavar="REVISION", help="The commit to compare with.")
     ] = None,
-    head: Annotated[
+    candidate: Annotated[
         str | None,
-        typer.Option("--head", metavar="REVISION", help="The commit to judge; else the working tree."),
+        typer.Option("--candidate", metavar="REVISION", help="The commit to judge; else the working tree."),
     ] = None,
     results: Results = Path("results"),
     data: Data = None,
@@ -71,8 +70,8 @@ def compare_command(
     jobs: Jobs = 0,
     device: Device = "auto",
     written: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help="text, markdown or json.")
-    ] = "text",
+        Literal["terminal", "markdown", "json"], typer.Option("--format", help="What to print.")
+    ] = "terminal",
     as_json: AsJson = False,
 ) -> None:
     """Compare two results arm by arm: the candidate's accuracy against the base's, with the verdicts of a board.
@@ -87,15 +86,13 @@ def compare_command(
     harness compare machine-a/tricks machine-b/tricks --format markdown
     harness compare suite.toml --base main --replicates 10
 
-    Exit codes: 0 compared, 2 usage, 3 nothing comparable, 130 interrupted.
+    Exit codes: 0 compared, 2 usage, 3 nothing to compare, 130 interrupted.
     """
-    if written not in _FORMATS:
-        raise CompareRefused(f'--format "{written}": is none of {", ".join(_FORMATS)}')
     settings = _Settings(results, data, arms, replicates, jobs, device)
-    if len(paths) == 2 and base is None and head is None:
+    if len(paths) == 2 and base is None and candidate is None:
         sides: Sequence[Given] = [_read(path) for path in paths]
     elif len(paths) == 1 and base is not None:
-        sides = _run_commits(paths[0], base, head, settings)
+        sides = _run_commits(paths[0], base, candidate, settings)
     else:
         raise CompareRefused(_FORMS)
     raise typer.Exit(_conclude(sides[0], sides[1], "json" if as_json else written))

@@ -54,9 +54,7 @@ def gate_command(
     timeout: Timeout = 600.0,
     history: Annotated[
         Path | None,
-        typer.Option(
-            "--history", metavar="FOLDER", help="Enter the report there, a file per kind of machine."
-        ),
+        typer.Option("--history", metavar="DIR", help="Enter the report there, a file per kind of machine."),
     ] = None,
     json: ReportFile = None,
     junit: Annotated[

@@ -15,8 +15,8 @@ def leaderboard_command(
 ) -> None:
     """Build a leaderboard anew from plan and records; equal records give equal bytes.
 
-    Records that may not be compared (PROTOCOL.md) are not pooled: the largest group counts, and the board says what
-    was left out.
+    Records that may not be compared are not pooled: the largest group counts, and the board says what was left out
+    (docs/verdicts.md).
 
     \b
     harness leaderboard results/quickstart

@@ -34,7 +34,7 @@ def merge_command(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Join the records that several machines have made of one suite; then build the leaderboard anew.
+    """Join the records that several machines have made of one suite; `harness leaderboard` shows them.
 
     Records are copied as they are, and none is replaced: of several attempts at a trial the first that ended for good
     counts, whichever folder it came from. Damaged files are told and left. Merging again changes nothing.
@@ -77,4 +77,4 @@ def _lines(told: Mapping[str, Any]) -> Iterator[str]:
     if twice := told["ended_twice"]:
         yield f"{twice} trials ended for good more than once: the first that ended counts"
     if not told["dry_run"]:
-        yield f"harness leaderboard {shlex.quote(told['into'])}"
+        yield f"next: harness leaderboard {shlex.quote(told['into'])}"

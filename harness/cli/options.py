@@ -7,6 +7,14 @@ from typing import Annotated, Literal
 
 import typer
 
+
+def _above_zero(points: float | None) -> float | None:
+    """Refuse a difference that is none: no number of replicates tells it."""
+    if points is not None and not points > 0:
+        raise typer.BadParameter(f"must be more than 0 points, not {points:g}")
+    return points
+
+
 _DATA_HELP = "Folder with the data sets; HARNESS_DATA where it is not given."
 SuitePath = Annotated[
     Path, typer.Argument(metavar="SUITE", help="The suite file (TOML).", show_default=False)
@@ -28,7 +36,7 @@ Resolve = Annotated[
     typer.Option(
         "--resolve",
         metavar="POINTS",
-        min=0.0,
+        callback=_above_zero,
         show_default=False,
         help="Say how many replicates a difference of so many points takes.",
     ),
@@ -64,11 +72,14 @@ Format = Annotated[
     typer.Option("--format", help="What to print; model-index: metadata for a card on the Hugging Face hub."),
 ]
 AllowMixed = Annotated[
-    bool, typer.Option("--allow-mixed", help="Pool what may not be compared; the board is stamped.")
+    bool,
+    typer.Option(
+        "--allow-mixed", help="Pool records of unlike data, code or machines; the board is stamped."
+    ),
 ]
 Kind = Annotated[
     str | None,
-    typer.Argument(metavar="[KIND]", help="trick, augmentation, optimizer, …", show_default=False),
+    typer.Argument(metavar="KIND", help="trick, augmentation, optimizer, …", show_default=False),
 ]
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="A component, as a suite names it.", show_default=False)
@@ -79,5 +90,5 @@ AlsoFile = Annotated[
 ]
 Folder = Annotated[
     Path | None,
-    typer.Argument(metavar="[RESULTS/SUITE]", help="A suite's results.", show_default=False),
+    typer.Argument(metavar="RESULTS/SUITE", help="A suite's results.", show_default=False),
 ]

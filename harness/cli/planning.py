@@ -72,7 +72,7 @@ def show_plan(
         f"a verdict takes at least {summary['needed_replicates']} replicates; this plan has {summary['replicates']}"
     )
     say("verdicts: yes" if summary["verdicts"] else f"verdicts: no, {summary['verdicts_reason']}")
-    say(f"margin: {summary['margin_points']:g} points; plan {summary['hash']}")
+    say(f"margin: {summary['margin_points']:.2g} points; plan {summary['hash']}")
     return 0
 
 

@@ -82,7 +82,7 @@ def _non_inferior(plan: Plan, family: int, deviation: float | None) -> Json:
 def _wished(points: float, plan: Plan, family: int, deviation: float | None) -> Json:
     margin = plan.margin_points
     if points <= margin:
-        reason = f"it is no more than the margin of {margin:g} points: no plan finds it in more than half of its runs"
+        reason = f"it is no more than the margin of {margin:.2g} points: no plan finds it in more than half of its runs"
         return {"points": points, "replicates": None, "reason": reason}
     if deviation is None:
         count = replicates_for(1.0, 1.0, family, plan.alpha)

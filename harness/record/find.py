@@ -32,8 +32,9 @@ def find_trial(prefix: str, results: Path) -> tuple[str, list[Store]]:
     if not folders:
         raise StoreError(f"{results}: holds no suite's results; name the folder with --results")
     if not found:
+        suites = f"{folders} suite{'s' * (folders > 1)}"
         raise StoreError(
-            f"{results}: no trial's id begins with \"{prefix}\" in its {folders} suites; see a board's JSON"
+            f"{results}: no trial's id begins with \"{prefix}\" in {suites}; ids stand in a board's JSON"
         )
     if prefix in found:
         return prefix, found[prefix]

@@ -175,6 +175,20 @@ def test_an_arm_without_numbers_gets_no_verdict_and_spoils_no_other_arm(
     rendered(board)
 
 
+@pytest.mark.parametrize("largest", [1e200, 1.7e308])
+def test_a_metric_near_the_largest_float_loses_its_interval_alone(inputs: Any, largest: float) -> None:
+    given = inputs({"plain": 0.0, "good": 3.0}, 8)
+    for record in given.of("good"):
+        sign = -1 if record["replicate"] % 2 else 1
+        record["results"]["test"]["metrics"] = {"wild": largest, "both": sign * largest}
+    board = build(given.plan, given.records, given.timings, shared=given.shared)
+    row = row_of(board, "good")
+    assert row["verdict"] == "better"
+    assert row["metrics"]["wild"]["mean"] == pytest.approx(largest)
+    assert (row["metrics"]["both"]["mean"], row["metrics"]["both"]["low"]) == (0.0, None)
+    rendered(board)
+
+
 @pytest.mark.parametrize("how", [*ABSENT, "not in the plan"])
 def test_without_a_baseline_nothing_has_a_verdict(inputs: Any, failing: Any, how: str) -> None:
     given = inputs({"bad": 0.0, "good": 3.0, "fine": 1.0}, 8)

@@ -154,6 +154,31 @@ def test_arms_that_saw_other_data_in_another_order_are_not_compared(inputs: Call
     assert told[2]["verdict"] is not None
 
 
+def test_a_trick_that_never_acted_contradicts_no_claim(inputs: Callable[..., Any]) -> None:
+    made = inputs({"plain": 0.0, "idle": 0.0, "bits": 0.0, "works": 0.0})
+    base = {record["replicate"]: record for record in made.of("plain")}
+    made.plan["arms"][0]["recipe"] = {"batch_size": 32, "tricks": []}
+    for record in made.of("idle"):
+        record["observables"]["idle"]["value"] = 0.0
+    for record in made.of("bits"):
+        record["observables"], record["digests"] = {}, base[record["replicate"]]["digests"]
+    for record in made.records:
+        record["results"]["test"]["top1"] = base[record["replicate"]]["results"]["test"]["top1"]
+    made.plan["claims"] = [
+        claim("a", "idle", 1.0),
+        claim("b", "plain", -1.0, "idle"),
+        claim("c", "bits", 1.0),
+        claim("d", "works", 1.0),
+    ]
+    told = build(made.plan, made.records, made.timings)["claims"]
+    assert [one["verdict"] for one in told] == [None, None, None, "contradicted"]
+    assert told[0]["reason"] == (
+        'no verdict: arm "idle" is a no-op, idle never acted and nothing else differs'
+    )
+    assert told[1]["reason"] == told[0]["reason"]
+    assert "bit for bit" in told[2]["reason"]
+
+
 def timed(made: Any, arm: str, factor: float) -> None:
     base = {one["round"]: one["images_per_second"] for one in made.timings if one["arm"] == "plain"}
     for one in made.timings:

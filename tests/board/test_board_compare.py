@@ -248,6 +248,39 @@ def test_arms_of_one_side_alone_and_failures_are_told(inputs: Any, failing: Any)
     assert row["candidate"]["mean"] == pytest.approx(statistics.fmean(values))
 
 
+def test_a_candidate_that_always_failed_gets_no_verdict_as_on_a_board(inputs: Any, failing: Any) -> None:
+    base, candidate = inputs(EFFECTS), inputs(EFFECTS)
+    for record in candidate.of("mixup"):
+        failing(record, "crashed")
+    row = arm_of(compared(base, candidate), "mixup")["accuracy"]
+    assert (row["verdict"], row["reason"]) == (
+        None,
+        "no verdict: the candidate failed in all 10 replicates",
+    )
+    for record in candidate.of("mixup")[:1]:
+        record.update(base.of("mixup")[record["replicate"]])
+    assert arm_of(compared(base, candidate), "mixup")["accuracy"]["verdict"] == "worse"
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_what_would_be_found_reaches_the_margin_in_four_of_five_runs(inputs: Any, seed: int) -> None:
+    # A true difference of the margin is measured beyond it in half of all runs only: t(0.2) errors more make 80 %.
+    base, candidate = inputs({"plain": 0.0}), inputs({"plain": 0.0})
+    shift(candidate, 0.0, noise=0.2)
+    for given in (base, candidate):
+        given.plan["margin_points"] = 5.0
+    candidate.plan["seed"] = seed
+    row = arm_of(compared(base, candidate), "plain")["accuracy"]
+    one, other = np.array(top1(base, "plain")), np.array(top1(candidate, "plain"))
+    if seed:
+        welch = stats.ttest_ind(other, one, equal_var=False)
+        degrees = math.floor(welch.df)
+        error = math.sqrt(one.var(ddof=1) / 10 + other.var(ddof=1) / 10)
+    else:
+        degrees, error = 9, (other - one).std(ddof=1) / math.sqrt(10)
+    assert row["detectable"] == pytest.approx(5.0 + stats.t.isf(0.2, degrees) * error, rel=1e-9)
+
+
 def test_nothing_in_common_is_nothing_compared(inputs: Any) -> None:
     report = compared(inputs({"plain": 0.0}), inputs({"other": 0.0}))
     assert not has_compared(report)

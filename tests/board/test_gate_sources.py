@@ -95,7 +95,8 @@ def test_other_recipes_seeds_and_hosts_are_not_comparable(inputs: Callable[..., 
     other = inputs({"plain": 0.0}, rounds=8)
     other.plan["arms"][0]["recipe"]["batch_size"] = 64
     other.plan["seed"] = 5
-    other.shared["host"] = {**other.shared["host"], "speed": {"cores": 64}}
+    host = other.shared["host"]
+    other.shared["host"] = {**host, "speed": {**host["speed"], "cores": 64}}
     rows = rows_of(read_stored(base, write_folder(tmp_path / "candidate", other)))
     assert rows["plain/step_seconds"]["reason"] == "the sides differ in recipe.batch_size, speed.cores"
     assert rows["plain/top1"]["reason"] == "the sides differ in recipe.batch_size, seed"

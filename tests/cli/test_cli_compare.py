@@ -53,7 +53,7 @@ def test_comparing_writes_nothing(folders, harness, tmp_path):
         (("a/s", "b/s", "b/s"), 2, "give one of"),
         (("a/s", "missing"), 2, "missing: is not there"),
         (("a/s", "suite.toml"), 2, "suite.toml: is a file"),
-        (("a/s", "b/s", "--format", "pdf"), 2, "none of text, markdown, json"),
+        (("a/s", "b/s", "--format", "pdf"), 2, "'terminal', 'markdown', 'json'"),
         (("a/s", "empty"), 3, "holds no plan"),
     ],
 )

@@ -36,7 +36,7 @@ def test_the_plugin_of_the_readme_can_be_tried_in_half_a_minute(place):
 
 
 def test_the_suite_of_the_readme_is_valid_and_can_be_planned(place):
-    text, _ = blocks("toml")
+    text, *_ = blocks("toml")
     schema = json.loads(place.run("schema").stdout)
     jsonschema.Draft202012Validator(schema).validate(tomllib.loads(text))
     wrong = tomllib.loads(text.replace("smoothing = 0.1", "smothing = 0.1"))
@@ -44,7 +44,7 @@ def test_the_suite_of_the_readme_is_valid_and_can_be_planned(place):
 
 
 def test_the_graph_of_the_readme_is_valid_and_its_plan_says_who_needs_whom(place):
-    _, text = blocks("toml")
+    _, text, _ = blocks("toml")
     schema = json.loads(place.run("schema").stdout)
     jsonschema.Draft202012Validator(schema).validate(tomllib.loads(text))
     place.write("graph.toml", text)
@@ -55,9 +55,27 @@ def test_the_graph_of_the_readme_is_valid_and_its_plan_says_who_needs_whom(place
     assert "verdicts: yes" in lines
 
 
+def test_the_study_of_the_readme_is_valid_and_its_plan_says_what_is_tuned_and_in_which_cells(place):
+    *_, text = blocks("toml")
+    schema = json.loads(place.run("schema").stdout)
+    jsonschema.Draft202012Validator(schema).validate(tomllib.loads(text))
+    place.write("study.toml", text)
+    lines = place.run("plan", "study.toml").stdout.splitlines()
+    assert lines[0].startswith("tuning first (quasi-random): 4 arms × 4 settings = 16 trials")
+    assert [line.split(":")[0].strip() for line in lines[2:8]] == [
+        "plain (baseline, batch_size 32)",
+        "plain-aa (batch_size 32)",
+        "smoothing (batch_size 32)",
+        "plain.1 (baseline, batch_size 64)",
+        "plain.1-aa (batch_size 64)",
+        "smoothing.1 (batch_size 64)",
+    ]
+    assert "verdicts: yes" in lines
+
+
 @pytest.mark.slow
 def test_the_graph_of_the_readme_trains_and_shows_what_its_parents_cost(place):
-    _, text = blocks("toml")
+    _, text, _ = blocks("toml")
     place.write("graph.toml", text.replace("epochs = 8\n", "epochs = 1\n\n[timing]\nrounds = 0\n"))
     done = place.run("run", "graph.toml", "--replicates", "1", "--jobs", "2")
     assert "4 trials run" in done.stderr
@@ -85,6 +103,9 @@ def test_the_commands_of_the_readme_exist(place):
         "aa",
         "doctor",
         "completion",
+        "compare",
+        "merge",
+        "reproduce",
     }
     help_text = place.run("--help").stdout
     assert all(re.search(rf"^  {name} ", help_text, re.M) for name in named)

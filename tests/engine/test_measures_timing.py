@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from time import perf_counter, sleep
 from types import SimpleNamespace
 from typing import Any
@@ -62,7 +63,10 @@ def test_the_phases_are_told_apart_and_every_key_is_always_there(make_job: Calla
     assert timing["loader"] == {"mode": "resident", "workers": 0, "reason": timing["loader"]["reason"]}
     assert timing["energy"] is None
     memory = timing["peak_memory_bytes"]
-    assert memory["tree"] == memory["resident"] > 2**20
+    # What earlier tests of this process have started may still be there.
+    has_children = any(path.read_text() for path in Path("/proc/self/task").glob("*/children"))
+    assert memory["tree"] >= memory["resident"] > 2**20
+    assert has_children or memory["tree"] == memory["resident"]
     assert memory["allocated"] is memory["reserved"] is memory["device"] is None
     failed = time_arm(make_job(tricks=[{"name": "absent", "params": {}}]), report=lambda _: None)
     assert failed["status"] == "failed" and failed.keys() == timing.keys()
