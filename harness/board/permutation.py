@@ -153,7 +153,7 @@ def _many_orders(patterns: Sequence[int], key: str) -> npt.NDArray[np.intp]:
 
     twister = np.random.RandomState()
     *words, place = random.Random(f"board/split/{key}").getstate()[1]
-    twister.set_state(("MT19937", words, place))
+    twister.set_state(("MT19937", np.array(words, np.uint32), place, 0, 0.0))
     own = np.array(patterns, np.intp)
     dealt = (own[np.argsort(twister.random_sample(len(own)), kind="stable")] for _ in range(DRAWS))
     return np.stack([*dealt, own])

@@ -7,6 +7,7 @@ worse] (PROTOCOL.md, "Replicates and the verdict").
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from operator import sub
@@ -130,17 +131,18 @@ def _significantly_better(
     rules: Rules,
 ) -> set[tuple[str, str]]:
     """Return the pairs (better, worse) that Holm over all pairs leaves significant."""
-    tested: dict[tuple[str, str], list[float]] = {}
+    # Arrays: two thousand pairs of arms with two thousand replicates each are four million numbers.
+    tested: dict[tuple[str, str], Sequence[float]] = {}
     replicates = {arm: sorted(found) for arm, found in values.items()}
     columns = {arm: [values[arm][r] for r in order] for arm, order in replicates.items()}
     for members in cells.values():
         for one, other in combinations((arm for arm in members if arm in values), 2):
             # Most pairs have all replicates in common, and thousands of each are subtracted column from column.
             if replicates[one] == replicates[other]:
-                differences = list(map(sub, columns[one], columns[other]))
+                differences = array("d", map(sub, columns[one], columns[other]))
             else:
                 common = sorted(values[one].keys() & values[other].keys())
-                differences = [values[one][r] - values[other][r] for r in common]
+                differences = array("d", (values[one][r] - values[other][r] for r in common))
             if len(differences) >= needed:
                 tested[one, other] = differences
     p_values = sign_flip_ps(list(tested.values()), rules.seed, rules.alpha / family)

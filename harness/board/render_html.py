@@ -27,6 +27,8 @@ MOST_FAILURES = 100
 MOST_BYTES = 1_900_000
 """A page, in bytes: pictures get what is left of it."""
 
+_DATA = ("hash", "dataset", "classes", "licence", "train", "test")
+"""What is told of the data, in this order."""
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -37,6 +39,7 @@ def html(board: Json, pictures: Mapping[str, bytes] = MappingProxyType({})) -> s
         board: The board.
         pictures: Those of its previews, WebP by digest; what is absent is not shown.
     """
+    board = _in_order(board)
     style = (_TEMPLATES / "board.css").read_text(encoding="utf-8")
     script = (_TEMPLATES / "board.js").read_text(encoding="utf-8")
     page = Markup((_TEMPLATES / "board.html").read_text(encoding="utf-8"))
@@ -66,6 +69,18 @@ def html(board: Json, pictures: Mapping[str, bytes] = MappingProxyType({})) -> s
     )
     # Plain text from here on: what is added to Markup would be escaped.
     return str(whole_page)
+
+
+def _in_order(value: Any) -> Any:
+    """Return a board with the keys of all tables sorted: one that was just built and its JSON give the same page.
+
+    Trials are left as they are: there may be a hundred thousand, and each is shown key by key.
+    """
+    if isinstance(value, Mapping):
+        return {key: one if key == "trials" else _in_order(one) for key, one in sorted(value.items())}
+    if isinstance(value, (list, tuple)) and any(isinstance(one, (Mapping, list, tuple)) for one in value):
+        return [_in_order(one) for one in value]
+    return value
 
 
 def _previews(board: Json, pictures: Mapping[str, bytes], room: int) -> Markup:
@@ -186,7 +201,7 @@ def _failure(failure: Json) -> list[Markup]:
 
 def _provenance(board: Json) -> Markup:
     data = [
-        ", ".join(f"{key} {value}" for key, value in entry.items() if value is not None)
+        ", ".join(f"{key} {entry[key]}" for key in _DATA if entry.get(key) is not None)
         for entry in board["data"]
     ]
     settings = ", ".join(

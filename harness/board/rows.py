@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from harness.board.select import FAILED_BY_ARM, ArmTrials, Record, number_at, numbers_at, value_at
+from harness.board.select import FAILED_BY_ARM, ArmTrials, Record, numbers_at, value_at
 from harness.board.statistics import Estimate, estimate, mean_of, median_of, probability_of_better
 
 Json = dict[str, Any]

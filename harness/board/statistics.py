@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -101,10 +102,10 @@ def sign_flip_ps(arms: Sequence[Sequence[float]], seed: int = 0, level: float = 
             500 arms), there are as many times 10,000 as it takes.
     """
     p_values = [1.0] * len(arms)
-    drawn: dict[int, list[tuple[int, list[float], float]]] = {}
+    drawn: dict[int, list[tuple[int, Sequence[float], float]]] = {}
     for index, differences in enumerate(arms):
         # Sorted, so that equal differences in any order meet the same draws.
-        sizes = sorted(abs(difference) for difference in differences if difference != 0.0)
+        sizes = array("d", sorted(abs(difference) for difference in differences if difference != 0.0))
         observed = abs(math.fsum(differences)) - TIE * math.fsum(sizes)
         if sizes and len(sizes) <= EXACT_UP_TO:
             p_values[index] = _exact_share(sizes, observed)

@@ -159,7 +159,7 @@ def _masks(trials: ArmTrials) -> tuple[int, dict[int, int]]:
 
 
 def _mask(record: Record) -> tuple[int, int] | None:
-    """Return a record's correctness and its number of examples; None where it is absent, torn, or at odds with the accuracy."""
+    """Return a record's correctness and how many examples there are; None where torn or at odds with the accuracy."""
     test = value_at(record, "results", "test")
     text, top1 = value_at(test, "correct_bits"), number_at(test, "top1")
     count = int(number_at(test, "count") or 0)

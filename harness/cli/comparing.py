@@ -13,7 +13,6 @@ import typer
 from harness.cli.options import Arms, AsJson, Data, Device, Jobs, Replicates, Results
 from harness.cli.output import complain, say, say_json
 from harness.errors import HarnessError, StoreError
-from harness.record.store import Store
 
 if TYPE_CHECKING:
     from harness.board.compare import Given
@@ -112,6 +111,7 @@ def _conclude(base: Given, candidate: Given, written: str) -> int:
 
 def _read(folder: Path, label: str | None = None, commit: str | None = None) -> Given:
     from harness.board.compare import Given
+    from harness.record.store import Store
 
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "is not there"

@@ -17,7 +17,6 @@ from typing import Any, Literal
 import typer
 
 import harness
-from harness.board.wording import plain
 from harness.cli.options import AsJson, Data, Results
 from harness.cli.output import say, say_json
 from harness.cli.requirements import DISTRIBUTION, differing, problem_of, requirements_of, version_of
@@ -93,6 +92,8 @@ def examine(data: Path | None, results: Path) -> Iterator[Finding]:
 
 
 def _show(findings: list[Finding]) -> None:
+    from harness.board.wording import plain
+
     width = max(len(plain(one.name)) for one in findings)
     marks = {"ok": "✓", "note": "·", "broken": "✗"}
     group = ""

@@ -72,6 +72,7 @@ def _lines(told: Mapping[str, Any]) -> Iterator[str]:
         parts += [f"{beside} beside another of the same number"] if beside else []
         parts += [f"{one['weights']} weights"] if one["weights"] else []
         parts += [f"{one['others']} trials of other studies left"] if one["others"] else []
+        parts += [f"{one['other_timings']} timings of other plans left"] if one["other_timings"] else []
         parts += [f"{len(one['damaged'])} damaged files left"] if one["damaged"] else []
         yield f"{one['folder']}: {'; '.join(parts)}"
     if twice := told["ended_twice"]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class Merged:
         shared: Values that records refer to, written.
         weights: Weights files written.
         others: Trials with records that are none of this study's, left where they are.
+        other_timings: Timings of other plans, left too: a ratio is one of arms that were timed in one pass.
         damaged: `{path, reason}` of what was left because it is not what was written.
     """
 
@@ -53,12 +54,12 @@ class Merged:
     shared: int = 0
     weights: int = 0
     others: int = 0
+    other_timings: int = 0
     damaged: list[dict[str, str]] = field(default_factory=list)
 
     def to_json(self) -> Json:
         """Return it as JSON."""
-        names = ("plan", "copied", "present", "beside", "shared", "weights", "others", "damaged")
-        return {"folder": str(self.folder), **{name: getattr(self, name) for name in names}}
+        return {**asdict(self), "folder": str(self.folder)}
 
 
 def merge(
@@ -146,6 +147,10 @@ class _Work:
         told = Merged(source.root, plan)
         there = _listing(source.root / "trials")
         told.others = len(there - self._trials.keys())
+        timings = source.root / "timings"
+        told.other_timings = sum(
+            len(_listing(timings / name)) for name in _listing(timings) - self.plans.keys()
+        )
         for trial in self._trials:
             if trial in there:
                 folder = source.root / "trials" / trial

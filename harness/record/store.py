@@ -22,6 +22,7 @@ import orjson
 
 from harness.errors import StoreError
 from harness.record import files, index, lock
+from harness.record.ahead import USUAL, claimed_hash, read_ahead
 from harness.record.compact import compact, without_collecting
 from harness.record.record import FINAL, canonical, ended_order, open_sealed
 from harness.registry.digests import digest_json
@@ -224,16 +225,23 @@ class Store:
         known: dict[Any, Any] = {}
         with without_collecting():
             # Two arms with equal recipes share their trials.
-            for trial in dict.fromkeys(trial["id"] for trial in plan["trials"]):
+            trials = list(dict.fromkeys(trial["id"] for trial in plan["trials"]))
+            for trial, data in read_ahead(f"{self.root}/trials", trials):
                 start = len(reading.records)
-                self._read_trial(trial, reading.records, reading.set_aside, reading.others)
+                record = None if data is None else _first_attempt(trial, data)
+                if record is None:
+                    self._read_trial(trial, reading.records, reading.set_aside, reading.others)
+                else:
+                    reading.records.append(record)
                 if is_compact:
                     for record in reading.records[start:]:
                         compact(record, known)
         self._read_timings(plan["hash"], reading)
-        for record in (*reading.records, *reading.timings):
+        # Compact records share their references.
+        refs = {id(record["refs"]): record["refs"] for record in (*reading.records, *reading.timings)}
+        for one in refs.values():
             for key in _SHARED_READ:
-                self._read_shared(record["refs"].get(key), reading)
+                self._read_shared(one.get(key), reading)
         reading.set_aside.sort(key=lambda item: item["path"])
         return reading
 
@@ -307,6 +315,16 @@ def _once(path: Path, record: Mapping[str, Any]) -> None:
         files.write_once(path, canonical(record))
     except FileExistsError as error:
         raise StoreError(f"{path}: exists already; a record is never overwritten") from error
+
+
+def _first_attempt(trial: str, data: bytes) -> Json | None:
+    """Return the record in bytes that `read_ahead` found, or None where something else is to be said of them."""
+    try:
+        record = open_sealed(data, claimed_hash(data))
+    except ValueError:
+        return None
+    is_its_own = record.get("trial") == trial and USUAL in names_of(record, record.get("attempt"))
+    return record if is_its_own else None
 
 
 def _read(path: str) -> Json | str:

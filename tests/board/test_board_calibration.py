@@ -295,6 +295,8 @@ def test_drawn_orders_keep_the_level_and_agree_with_numpy(monkeypatch: pytest.Mo
     monkeypatch.setattr(permutation, "PYTHON_UP_TO", 0)
     by_numpy = [split_p(residuals, labels, "key", by_row=by_row) for by_row in (False, True)]
     assert by_python == by_numpy
+    monkeypatch.setattr(permutation, "DRAWN_UP_TO", 0)
+    assert by_python == [split_p(residuals, labels, "key", by_row=by_row) for by_row in (False, True)]
     assert split_p(residuals, labels, "another key").p != by_python[0].p
 
 

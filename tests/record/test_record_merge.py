@@ -276,6 +276,7 @@ def test_fewer_replicates_or_arms_of_the_same_study_are_joined(machine, tmp_path
     part.timing("plain", 0)
     [told] = merge(whole.folder, [part.folder])["from"]
     assert told["copied"] == {"trials": 1, "timings": 0}  # the timing pass is another plan's
+    assert told["other_timings"] == 1
     assert top1(whole.folder, "plain")["count"] == 2
     # A new folder takes the larger plan, whichever comes first; what only the smaller has is told.
     more = machine("c", a_plan(arms=("plain", "other"), replicates=1, name="r"))
