@@ -23,6 +23,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="the kernel sets no p
 
 PLANTED = """
 import subprocess, sys
+from mmap import mmap
 from dataclasses import dataclass, replace
 import torch
 from harness.contract import Slots, Trick, hookimpl
@@ -106,8 +107,8 @@ def test_the_limit_is_one_per_cent_over_twenty_epochs() -> None:
 
 @linux
 def test_a_planted_leak_is_reported_and_a_clean_trial_is_not(outcome_with: Callable[..., dict]) -> None:
-    # A byte in each page of 2 MiB an epoch: 10 steps an epoch.
-    leaking = outcome_with(24, batch="KEPT.append(torch.ones(2 * 2**20 // 10, dtype=torch.uint8))")
+    # 2 MiB an epoch of 10 steps, mapped anew: what earlier tests of this process have freed would serve a tensor.
+    leaking = outcome_with(24, batch="KEPT.append(mmap(-1, 2**21 // 10)); KEPT[-1].write(bytes(2**21 // 10))")
     assert leaking["status"] == "completed", leaking["culprit"]
     leak = leaking["leak"]
     assert (leak["kind"], leak["epochs"]) == ("resident", 24)
