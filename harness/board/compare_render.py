@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.board import wording
+from harness.board.fit import GAP, left_out, left_out_words
 from harness.board.render_markdown import escape
 from harness.board.wording import plain
 
@@ -14,21 +17,34 @@ Json = Mapping[str, Any]
 _COLUMNS = ("arm", "base, %", "candidate, %", "Δ top-1", "verdict", "images/s", "memory")
 _MOST_CHANGES = 8
 """Changes that are named for an arm; the JSON has them all."""
+_NARROWEST = 40
+"""Characters to which text is wrapped however narrow the terminal is."""
+_ORDER = ("memory", "images/s", "base, %", "candidate, %")
+"""Columns of the text that may be left out, least important first; the reasons tell speed and memory as well."""
+_CHANGE = re.compile(r"(\S+) is (.*?) there, (.*) here")
+"""A change as `unlike_arms` words it."""
 
 
-def render_text(report: Json) -> str:
-    """Return the comparison for a terminal: a table, then a reason and what has changed for each arm."""
-    lines = [*_heading(report, plain), ""]
+def render_text(report: Json, width: int = 120) -> str:
+    """Return the comparison for a terminal: a table, then a reason and what has changed for each arm.
+
+    Args:
+        report: The comparison.
+        width: Of the terminal, in characters. Columns that do not fit are left out, and a line says which; text wraps.
+    """
+    width = max(width, _NARROWEST)
+    (told,) = _heading(report, plain)
+    lines = [*_wrapped(told, width), ""]
     if report["arms"]:
-        lines += [
-            *_aligned([_COLUMNS, *([plain(cell) for cell in _cells(row)] for row in report["arms"])]),
-            "",
-        ]
+        lines += [*_table([[plain(cell) for cell in _cells(row)] for row in report["arms"]], width), ""]
         for row in report["arms"]:
-            lines += [f"{row['arm']}:", *(f"    {line}" for line in _remarks(row))]
-        lines += ["", _method(report)]
-    lines += [f"! {note}" for note in _notes(report)]
-    return "".join(f"{plain(line)}\n" for line in lines)
+            lines += _wrapped(f"{row['arm']}:", width)
+            for remark in _remarks(row):
+                lines += _wrapped(remark, width, 4, 6)
+        lines += ["", *_wrapped(_method(report), width)]
+    for note in _notes(report):
+        lines += _wrapped(f"! {note}", width, 0, 2)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def render_markdown(report: Json) -> str:
@@ -95,7 +111,16 @@ def _remarks(row: Json) -> Iterator[str]:
     changed = row["changed"]
     if changed:
         more = f", and {len(changed) - _MOST_CHANGES} more" if len(changed) > _MOST_CHANGES else ""
-        yield f"changed: {', '.join(changed[:_MOST_CHANGES])}{more}"
+        yield f"changed: {'; '.join(map(_change, changed[:_MOST_CHANGES]))}{more}"
+
+
+def _change(told: str) -> str:
+    """Return `optimizer.lr is 0.1 in the base, 0.2 in the candidate`: the key path as a suite file has it."""
+    if not (parts := _CHANGE.fullmatch(told)):
+        return told
+    path, base, candidate = parts.groups()
+    path = path.replace(".params.", ".").replace("optimizer[0]", "optimizer")
+    return f"{path} is {base} in the base, {candidate} in the candidate"
 
 
 def _notes(report: Json) -> list[str]:
@@ -110,23 +135,41 @@ def _notes(report: Json) -> list[str]:
 
 def _method(report: Json) -> str:
     settings = report["settings"]
+    family = wording.counted(settings["family"], "arm")
     return (
-        f"Verdicts on the candidate, the base in the baseline's place: Holm over {settings['family']} arms at "
+        f"Verdicts on the candidate, the base in the baseline's place: Holm over {family} at "
         f"α = {settings['alpha']:g}, margin {settings['margin_points']:.2g} points. ± and brackets: "
         f"{100 * (1 - settings['alpha']):g} % intervals; those of Δ hold for all arms at once."
     )
 
 
-def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
-    """Return the lines of a table: arm and verdict to the left, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) if at in (0, 4) else cell.rjust(width)
-            for at, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in table
-    ]
+def _table(rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """Return the lines of a table that fits: arm and verdict to the left, numbers to the right."""
+    table = [_COLUMNS, *rows]
+    widths = {column[0]: max(map(len, column)) for column in zip(*table, strict=True)}
+    gone = left_out(widths, _ORDER, width)
+    lines = []
+    for row in table:
+        named = zip(_COLUMNS, row, strict=True)
+        cells = [
+            cell.ljust(widths[name]) if name in ("arm", "verdict") else cell.rjust(widths[name])
+            for name, cell in named
+            if name not in gone
+        ]
+        lines.append((" " * GAP).join(cells).rstrip())
+    said = left_out_words(gone, "they are in what --json prints")
+    return [*lines, *(_wrapped(said, width) if said else [])]
+
+
+def _wrapped(text: str, width: int, first: int = 0, others: int = 0) -> list[str]:
+    """Return a text's lines: the first one and the others indented."""
+    return textwrap.wrap(
+        plain(text),
+        width,
+        initial_indent=" " * first,
+        subsequent_indent=" " * others,
+        break_on_hyphens=False,
+    )
 
 
 def _row(cells: Sequence[str]) -> str:

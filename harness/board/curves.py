@@ -10,8 +10,9 @@ from typing import Any
 
 from harness.board.measures import gradient_norms_of
 from harness.board.select import Record, value_at
-from harness.board.statistics import student_t_quantile
+from harness.board.statistics import mean_of, student_t_quantile
 
+_NUMBERS = frozenset({int, float})
 CURVES = ("train_loss", "validation_loss", "validation_top1", "learning_rate")
 
 
@@ -19,13 +20,15 @@ def curves_of(records: Iterable[Record], alpha: float = 0.05) -> dict[str, Any]:
     """Return `epoch` and, for each curve, `mean`, `low` and `high` lists; null where no replicate has a value.
 
     `low` and `high` bound the t interval of the mean at level 1 - `alpha`, each epoch for itself; they are null where
-    one replicate says nothing about spread.
+    one replicate says nothing about spread, and where it is beyond any float.
 
     Where gradient norms were asked for, `gradient_norms` holds their means by layer.
     """
     records = list(records)
     found = [curves for record in records if isinstance(curves := value_at(record, "curves"), dict)]
-    epochs = max((curves.get("epoch") or [] for curves in found), key=len, default=[])
+    # Where every epoch is a number: charts have them as an axis.
+    axes = [axis for curves in found if _NUMBERS.issuperset(map(type, axis := curves.get("epoch") or []))]
+    epochs = max(axes, key=len, default=[])
     curves = {"epoch": list(epochs), **{name: _over_replicates(found, name, alpha) for name in CURVES}}
     norms = gradient_norms_of(records)
     return {**curves, "gradient_norms": norms} if norms else curves
@@ -37,7 +40,7 @@ def _over_replicates(found: list[dict[str, Any]], name: str, alpha: float) -> di
     high: list[float | None] = []
     for column in zip_longest(*(curves.get(name) or [] for curves in found)):
         values = _finite(column)
-        middle = math.fsum(values) / len(values) if values else None
+        middle = mean_of(values) if values else None
         half = _half_width(values, middle, alpha) if middle is not None and len(values) > 1 else None
         mean.append(middle)
         low.append(None if half is None or middle is None else middle - half)
@@ -45,11 +48,13 @@ def _over_replicates(found: list[dict[str, Any]], name: str, alpha: float) -> di
     return {"mean": mean, "low": low, "high": high}
 
 
-def _half_width(values: Sequence[float], mean: float, alpha: float) -> float:
+def _half_width(values: Sequence[float], mean: float, alpha: float) -> float | None:
     """Return half the t interval, as `statistics.estimate` does; written out, since a board has a million of these."""
     away = [value - mean for value in values]
     variance = sum(map(mul, away, away)) / (len(away) - 1)
-    return student_t_quantile(alpha / 2, len(away) - 1) * math.sqrt(variance / len(away))
+    half = student_t_quantile(alpha / 2, len(away) - 1) * math.sqrt(variance / len(away))
+    # Products of floats overflow to infinity. The loss of a run that explodes may be anything that is finite.
+    return half if abs(mean) + half < math.inf else None
 
 
 def _finite(column: tuple[Any, ...]) -> Sequence[float]:

@@ -3,6 +3,9 @@
 A rank by mean says nothing of chance. A rank interval does: from all pairs of arms in a cell, each tested by sign-flip
 and Holm over all pairs of the board, an arm of m stands in [1 + number significantly better, m - number significantly
 worse] (PROTOCOL.md, "Replicates and the verdict").
+
+An unstable arm has a rank but no rank interval, as an unstable baseline gives no verdicts: its pairs are not tested,
+and may fall out either way in the intervals of the others.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from itertools import combinations
 from operator import sub
 from typing import Any
 
-from harness.board.rows import paired_values
+from harness.board.rows import is_unstable, paired_values
 from harness.board.select import ArmTrials
 from harness.board.statistics import holm, mean_of, sign_flip_ps
 from harness.board.verdict import Rules
@@ -83,7 +86,8 @@ def rank_intervals(
 
     Returns:
         `{family, needed, reason}`: how many pairs there are, how many replicates it takes to tell any of them apart,
-        and why there are no intervals, or null. Without a reason, each ranked arm has an interval.
+        and why there are no intervals, or null. Without a reason, each ranked arm has an interval, apart from those
+        that are stamped unstable.
     """
     cells = cells_of((arm for arm in rows if rows[arm].get("compared", True)), against)
     # Pairs that cannot be tested stay in the family that the plan declared.
@@ -96,13 +100,17 @@ def rank_intervals(
         for arm in members
         if is_ranked(rows[arm])
     }
-    if reason := no_verdicts or _why_not(family, needed, [len(one) for one in values.values()]):
+    stable = {arm: found for arm, found in values.items() if not is_unstable(rows[arm])}
+    reason = no_verdicts or _why_not(family, needed, [len(one) for one in values.values()])
+    if not reason and len(stable) < 2 <= len(values):
+        reason = "fewer than two arms are stable"
+    if reason:
         return {**told, "reason": reason}, {}
-    better = _significantly_better(cells, values, family, needed, rules)
+    better = _significantly_better(cells, stable, family, needed, rules)
     intervals = {}
     for members in cells.values():
         placed = [arm for arm in members if arm in values]
-        for arm in placed:
+        for arm in (one for one in placed if one in stable):
             above = sum(1 for other in placed if (other, arm) in better)
             below = sum(1 for other in placed if (arm, other) in better)
             intervals[arm] = [1 + above, len(placed) - below]

@@ -86,8 +86,11 @@ def latex(board: Mapping[str, Any]) -> str:
     ]
     cell = None
     for index, row in enumerate(board["rows"]):
+        values = wording.cell(row)
         if index and row.get("cell") != cell:
             lines.append(r"\midrule")
+        if values and (not index or row.get("cell") != cell):
+            lines.append(rf"\multicolumn{{8}}{{l}}{{\textit{{{escape(values)}}}}} \\")
         cell = row.get("cell")
         lines.append(" & ".join(_cells(row, notes)) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}", *_below([_legend(board), *_general(board), *notes.texts()])]

@@ -6,8 +6,12 @@ two-way table without repetition (Searle, Casella and McCulloch, Variance Compon
 
     Var(mean) = (MS_seeds + max(MS_examples - MS_rest, 0)) / (n m),
 
-with Satterthwaite's degrees of freedom (1946); the positive part is Hillis's (Statistics in Medicine 26, 2007, 596),
-from the same design with readers for seeds and patients for examples. A difference has Y_ij in {-1, 0, 1}.
+with Satterthwaite's degrees of freedom (1946), but never fewer than the n - 1 of MS_seeds; the positive part and that
+bound are Hillis's (Statistics in Medicine 26, 2007, 596), from the same design with readers for seeds and patients for
+examples. Where the positive part is 0, the sum is MS_seeds alone; its mean squares that cancel would take the degrees
+far below 1 and the interval beyond any accuracy, while n - 1 keep the level (a test holds it for 3, 5 and 10 seeds).
+Two seeds give one degree of freedom, and a spread that is 0 by luck alone: they have no interval.
+A difference has Y_ij in {-1, 0, 1}.
 
 Correctness is kept as bits, and counted as bits of whole Python numbers: 10,000 examples take a few microseconds a
 replicate, and numpy is not needed. All sums are whole numbers, so nothing depends on an order.
@@ -25,6 +29,9 @@ from harness.board.select import ArmTrials, Record, number_at, value_at
 
 Json = dict[str, Any]
 
+FEWEST = 3
+"""Replicates from which there is an interval."""
+
 
 def two_level_of(
     trials: Mapping[str, ArmTrials], against: Mapping[str, str], alpha: float, share: float
@@ -38,8 +45,8 @@ def two_level_of(
         share: Level of a difference's, which is simultaneous over the family.
 
     Returns:
-        `{low, high, seeds, examples}` each; None where a replicate that counts failed or holds no correctness, and for
-        fewer than two.
+        `{low, high, seeds, examples}` each; None where a replicate that counts failed or holds no correctness, for
+        fewer than three, and where replicates differ by example but the variance of their mean comes out as 0.
     """
     # A baseline is met once for each arm: its columns are added up once for each set of replicates. Other arms are
     # let go of after their turn: a hundred thousand replicates would take as many kilobytes and more.
@@ -59,7 +66,7 @@ def two_level_of(
         columns = {key: value for key, value in columns.items() if key[0] in bases}
         examples, own = bases[arm] if arm in bases else _masks(trials[arm])
         single = difference = None
-        if len(own) >= 2:
+        if len(own) >= FEWEST:
             rows, totals = rows_and_columns(arm, own, tuple(sorted(own)))
             sums = [row.bit_count() for row in rows]
             single = _interval(sums, _products(totals, totals), sum(sums), examples, alpha)
@@ -71,7 +78,7 @@ def two_level_of(
                 for replicate in sorted(own.keys() & theirs.keys())
                 if replicate not in trials[arm].changed and replicate not in trials[base].changed
             )
-            if len(pairs) >= 2:
+            if len(pairs) >= FEWEST:
                 difference = _difference(
                     rows_and_columns(arm, own, pairs), rows_and_columns(base, theirs, pairs), examples, share
                 )
@@ -81,7 +88,7 @@ def two_level_of(
 
 def _difference(
     own: tuple[list[int], list[int]], other: tuple[list[int], list[int]], examples: int, alpha: float
-) -> Json:
+) -> Json | None:
     (rows, totals), (base_rows, base_totals) = own, other
     pairs = list(zip(rows, base_rows, strict=True))
     squares = (
@@ -96,8 +103,10 @@ def _difference(
     )
 
 
-def _interval(rows: Sequence[int], column_squares: int, squares: int, m: int, alpha: float) -> Json:
-    """Return the interval of the mean of a table of whole numbers, times 100.
+def _interval(rows: Sequence[int], column_squares: int, squares: int, m: int, alpha: float) -> Json | None:
+    """Return the interval of the mean of a table of whole numbers, times 100; None where it would have no width.
+
+    A table whose rows are all alike (an arm that changes nothing) has one of width 0 where its columns are, too.
 
     Args:
         rows: The sum of each row.
@@ -119,7 +128,10 @@ def _interval(rows: Sequence[int], column_squares: int, squares: int, m: int, al
     mean, half = total / (n * m), 0.0
     if summed > 0.0:
         spread = sum(one * one / df for one, df in zip((seeds, examples, error), degrees, strict=True))
-        half = student_t_quantile(alpha / 2, summed * summed / spread) * math.sqrt(summed / (n * m))
+        satterthwaite = max(n - 1.0, summed * summed / spread)
+        half = student_t_quantile(alpha / 2, satterthwaite) * math.sqrt(summed / (n * m))
+    elif rest > 0:
+        return None
     return {"low": 100 * (mean - half), "high": 100 * (mean + half), "seeds": n, "examples": m}
 
 

@@ -26,6 +26,20 @@ def signed(value: float | None, digits: int = 2) -> str:
     return ABSENT if value is None else f"{value:+.{digits}f}".replace("-", MINUS)
 
 
+def counted(number: int | None, noun: str) -> str:
+    """Return a number, or None as it is, and its noun, in the plural where it is not one: `1 arm`, `3 arms`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def cell(row: Mapping[str, Any]) -> str:
+    """Return the values of a row's cell of the grid: `batch_size = 128, optimizer.lr = 0.1`; empty without a grid."""
+    values = (row.get("cell") or {}).items()
+    return ", ".join(
+        f"{plain(key)} = {str(value).lower() if isinstance(value, bool) else plain(value)}"
+        for key, value in values
+    )
+
+
 def decimal(value: float | None, digits: int = 2) -> str:
     """Return a number with thousands separated."""
     return ABSENT if value is None else f"{value:,.{digits}f}".replace("-", MINUS)
@@ -208,7 +222,8 @@ def summary(board: Mapping[str, Any]) -> str:
         else plain(entry["dataset"])
         for entry in board["data"]
     )
-    return f"{len(board['rows'])} arms × {settings['replicates']} replicates on {data or 'unknown data'}"
+    arms, replicates = counted(len(board["rows"]), "arm"), counted(settings["replicates"], "replicate")
+    return f"{arms} × {replicates} on {data or 'unknown data'}"
 
 
 _COSTS = " FLOPs: an arm's own + those of all arms that it needs, in multiples of the baseline's."
@@ -218,7 +233,7 @@ def method(board: Mapping[str, Any]) -> str:
     """Return how the verdicts came about, in one line."""
     settings = board["settings"]
     return (
-        f"Verdicts: exact sign-flip on paired replicates, Holm over {settings['family']} arms at "
+        f"Verdicts: exact sign-flip on paired replicates, Holm over {counted(settings['family'], 'arm')} at "
         f"α = {settings['alpha']:g}, margin {settings['margin_points']:.2g} points. ± and brackets: "
         f"{100 * (1 - settings['alpha']):g} % Student t; those of Δ hold for all arms at once."
         f"{_COSTS if any(row.get('parents') for row in board['rows']) else ''}"

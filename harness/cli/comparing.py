@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -104,8 +105,10 @@ def _conclude(base: Given, candidate: Given, written: str) -> int:
     report = compare_results(base, candidate)
     if written == "json":
         say_json(report)
+    elif written == "markdown":
+        say(render_markdown(report).rstrip("\n"))
     else:
-        say((render_markdown if written == "markdown" else render_text)(report).rstrip("\n"))
+        say(render_text(report, shutil.get_terminal_size((120, 24)).columns).rstrip("\n"))
     return 0 if has_compared(report) else NOTHING_TO_COMPARE
 
 

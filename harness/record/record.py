@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from harness.record.ahead import is_sealed
+from harness.record.shape import misshapen
 from harness.registry.digests import digest_json
 
 SCHEMA = 1
@@ -172,7 +173,7 @@ def open_sealed(data: bytes, proven: str | None = None) -> dict[str, Any]:
         proven: The hash under which they are known to be as sealed; None where nobody has looked.
 
     Raises:
-        ValueError: With what is wrong, where it is no record of this schema or not as it was sealed.
+        ValueError: With what is wrong, where it is no record of this schema, not as it was sealed, or misshapen.
     """
     if not data:
         raise ValueError("empty")
@@ -188,6 +189,8 @@ def open_sealed(data: bytes, proven: str | None = None) -> dict[str, Any]:
         raise ValueError(f"schema {record.get('schema')}, this harness reads {SCHEMA}")
     if not isinstance(record.get("refs"), dict) or not isinstance(record.get("status"), str):
         raise ValueError("no record: it has no status or no refs")
+    if reason := misshapen(record):
+        raise ValueError(reason)
     return record
 
 

@@ -162,7 +162,7 @@ class Store:
         path = self.root / "shared" / f"{name}.json"
         try:
             value = orjson.loads(path.read_bytes())
-        except (OSError, orjson.JSONDecodeError) as error:
+        except (OSError, ValueError) as error:  # no JSON, or a name that no file can have
             raise StoreError(f"{path}: cannot be read: {error}") from error
         if digest_json(value) != name:
             raise StoreError(f"{path}: changed since it was written: its hash is not its name")
@@ -276,7 +276,9 @@ class Store:
                 continue
             record = _read(f"{folder}/{name}")
             slot = f"{record.get('round')}-{record.get('arm')}" if isinstance(record, dict) else ""
-            if isinstance(record, dict) and name not in names_of(record, slot):
+            if isinstance(record, dict) and (
+                record.get("round") is None or name not in names_of(record, slot)
+            ):
                 record = f"a duplicate: it says that it is round {record.get('round')} of {record.get('arm')}"
             if isinstance(record, dict):
                 reading.timings.append(record)

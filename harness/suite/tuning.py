@@ -128,22 +128,23 @@ def _lacking(
         names = list(without)
         having = [name for name, paths in known.items() if path in paths]
         whose = f"{'arm' if len(names) == 1 else 'arms'} {listed(names[:5])}{', …' if len(names) > 5 else ''}"
-        message = _unknown(path, without[names[0]], whose)
+        has = "has" if len(names) == 1 else "have"
+        message = _unknown(path, without[names[0]], whose, has)
         if having:
-            has = "has" if len(names) == 1 else "have"
             message = (
                 f"{whose} {has} no such parameter; for those that do: [{join('arms', having[0])}.tuning]"
             )
         yield Problem(f"tuning.space.{path}", message)
 
 
-def _unknown(path: str, known: Mapping[str, Any], whose: str) -> str:
+def _unknown(path: str, known: Mapping[str, Any], whose: str, has: str = "has") -> str:
     top = path.partition(".")[0].partition("[")[0]
     if top in HELD_EQUAL:
         return f"{quote(top)} is held equal by the protocol: an arm may not choose it for itself"
     if path.endswith(".name"):
         return "is no parameter: another component is another arm"
-    return f"{whose} has no such parameter{nearest(path, known)} (it has: {listed(known)})"
+    which = "it" if has == "has" else "the first"
+    return f"{whose} {has} no such parameter{nearest(path, known)} ({which} has: {listed(known)})"
 
 
 def _unfit(path: str, domain: Domain, place: str, arm: SuiteArm, registry: Registry) -> Iterator[Problem]:

@@ -81,6 +81,28 @@ def test_what_is_not_ranked_has_no_interval_and_a_plan_without_verdicts_none_at_
     assert row_of(board, "arm")["rank_interval"] is None
 
 
+@pytest.mark.parametrize("dead", ["plain", "good"])
+def test_the_pairs_of_an_unstable_arm_are_not_told_apart(inputs: Any, failing: Any, dead: str) -> None:
+    given = inputs({"plain": 0.0, "good": 3.0, "best": 6.0})
+    for record in given.of(dead)[:4]:
+        failing(record, "diverged")
+    board = board_of(given)
+    left = "good" if dead == "plain" else "plain"
+    assert any(stamp.startswith("unstable") for stamp in row_of(board, dead)["stamps"])
+    assert row_of(board, dead)["rank"] == 3 and row_of(board, dead)["rank_interval"] is None
+    # Of the three places the best may have the first two, since nobody knows where the unstable arm belongs.
+    assert row_of(board, "best")["rank_interval"] == [1, 2]
+    assert row_of(board, left)["rank_interval"] == [2, 3]
+    assert board["ranks"]["reason"] is None and board["ranks"]["family"] == 3
+    if dead == "plain":
+        assert {row["verdict"] for row in board["rows"]} == {None}
+    for record in given.of(left)[:4]:
+        failing(record, "diverged")
+    board = board_of(given)
+    assert board["ranks"]["reason"] == "fewer than two arms are stable"
+    assert {row["rank_interval"] for row in board["rows"]} == {None}
+
+
 def grid_of(inputs: Any, effects: dict[str, float], levels: list[float]) -> Any:
     """Return a suite of several cells: in cell k every arm is `levels[k]` points better than in the first."""
     given = inputs(effects)

@@ -51,11 +51,11 @@ def by_hand(table: Any, alpha: float) -> tuple[float, float]:
     rest = ((values - rows - columns + mean) ** 2).sum() / ((n - 1) * (m - 1))
     summed = seeds + max(examples - rest, 0.0)
     df = summed**2 / (seeds**2 / (n - 1) + examples**2 / (m - 1) + rest**2 / ((n - 1) * (m - 1)))
-    half = stats.t.isf(alpha / 2, df) * np.sqrt(summed / (n * m))
+    half = stats.t.isf(alpha / 2, max(df, n - 1)) * np.sqrt(summed / (n * m))
     return 100 * (mean - half), 100 * (mean + half)
 
 
-@pytest.mark.parametrize(("n", "m"), [(2, 9), (5, 64), (10, 899), (19, 333)])
+@pytest.mark.parametrize(("n", "m"), [(3, 40), (5, 64), (10, 899), (19, 333)])
 def test_equals_the_analysis_of_variance_by_hand(n: int, m: int) -> None:
     arm, base = correct(1, n, m, 0.2), correct(2, n, m)
     found = two_level_of(
@@ -93,6 +93,36 @@ def test_covers_the_truth_where_seeds_and_examples_are_drawn_anew() -> None:
         by_seeds += interval.low <= truth <= interval.high
     assert 0.92 < covered / 400 < 0.985
     assert by_seeds / 400 < 0.88
+
+
+@pytest.mark.parametrize("n", [3, 5, 10])
+def test_a_difference_of_few_replicates_keeps_its_level_and_a_width_that_can_be(n: int) -> None:
+    # Equal arms: 0 is the truth. Satterthwaite's degrees alone fall below 0.01 here, for widths of 1e23 and more.
+    examples, runs, covered = 300, 300, 0
+    for seed in range(runs):
+        draw = np.random.default_rng([seed, n])
+        ease = draw.normal(1.0, 1.0, (1, examples))
+        arm, base = (ease + draw.normal(0, 0.7, (n, examples)) > 0 for _ in range(2))
+        trials = {"arm": trials_of("arm", arm), "base": trials_of("base", base)}
+        found = two_level_of(trials, {"arm": "base", "base": "base"}, 0.05, 0.05)["arm"][1]
+        if found is None:  # every seed came out alike
+            covered += 1
+            continue
+        assert found["high"] - found["low"] < 200.0
+        covered += found["low"] <= 0.0 <= found["high"]
+    assert 0.91 < covered / runs < 0.99
+
+
+def test_two_replicates_and_a_spread_of_0_by_luck_have_no_interval() -> None:
+    two = correct(5, 2, 64)
+    assert two_level_of({"a": trials_of("a", two)}, {"a": "a"}, 0.05, 0.05) == {"a": (None, None)}
+    # Each seed is right on one example, each on another one: the means agree to the last bit, the seeds do not.
+    lucky = np.eye(3, 3, dtype=bool)
+    assert two_level_of({"a": trials_of("a", lucky)}, {"a": "a"}, 0.05, 0.05) == {"a": (None, None)}
+    # An arm that changes nothing differs by 0, certainly.
+    same = {"a": trials_of("a", correct(5, 3, 64)), "b": trials_of("b", correct(5, 3, 64))}
+    difference = two_level_of(same, {"a": "b", "b": "b"}, 0.05, 0.05)["a"][1]
+    assert difference == {"low": 0.0, "high": 0.0, "seeds": 3, "examples": 64}
 
 
 @pytest.mark.parametrize("damage", ["", "!!!!", "AAAA", None, 7, "other top-1", "failed"])

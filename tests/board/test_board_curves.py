@@ -1,0 +1,42 @@
+"""Learning curves over replicates hold whatever floats a run may leave."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from harness.board.curves import CURVES, curves_of
+
+
+def record_of(*values: Any, epoch: Any = (1, 2, 3)) -> dict[str, Any]:
+    return {"curves": {"epoch": list(epoch), **{name: list(values) for name in CURVES}}}
+
+
+def test_each_epoch_has_the_t_interval_of_its_replicates() -> None:
+    found = curves_of([record_of(2.0, 1.0, None), record_of(3.0, 1.5, 0.5), record_of(2.5, 2.0, 0.75)])
+    low, high = stats.t.interval(0.95, 2, 2.5, stats.sem([2.0, 3.0, 2.5]))
+    told = found["train_loss"]
+    assert (told["mean"][0], told["low"][0], told["high"][0]) == pytest.approx((2.5, low, high))
+    assert told["mean"][2] == 0.625
+
+
+@pytest.mark.parametrize(
+    "values", [(1.7e308, 1.7e308), (1.7e308, -1.7e308), (1e200, -1e200), (-1.7e308, -1e308)]
+)
+def test_a_loss_near_the_largest_float_keeps_its_mean_and_loses_its_interval(
+    values: tuple[float, float],
+) -> None:
+    told = curves_of([record_of(one) for one in values])["train_loss"]
+    assert told["mean"] == [pytest.approx(values[0] / 2 + values[1] / 2)]
+    if values[0] != values[1]:
+        assert told["low"] == told["high"] == [None]
+    assert all(one is None or np.isfinite(one) for curve in told.values() for one in curve)
+
+
+def test_epochs_that_are_no_numbers_are_no_axis() -> None:
+    strange = record_of(2.0, 1.0, 0.5, epoch=[None, "x", 3, 4])
+    assert curves_of([record_of(2.0, 1.0, 0.5), strange])["epoch"] == [1, 2, 3]
+    assert curves_of([strange])["epoch"] == []
