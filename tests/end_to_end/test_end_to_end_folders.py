@@ -183,7 +183,7 @@ def test_a_reader_that_goes_away_ends_no_run(place):
     assert "BrokenPipe" not in done.stderr
     assert len(done.stdout.splitlines()) == 1
     assert len(place.completed()) == 3
-    assert len(list(place.results.glob("leaderboard.*"))) == 4
+    assert len(list(place.results.glob("leaderboard.*"))) == 5
     before = place.snapshot()
     place.run("run", "toy.toml")
     assert place.snapshot() == before

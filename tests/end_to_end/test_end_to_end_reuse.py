@@ -81,7 +81,7 @@ def test_a_second_run_trains_nothing_and_leaves_every_byte(finished, first_recor
 def test_a_board_that_was_deleted_is_rebuilt_byte_for_byte(finished):
     place = finished
     boards = {path: path.read_bytes() for path in place.results.glob("leaderboard.*")}
-    assert {path.suffix for path in boards} == {".md", ".csv", ".json", ".html"}
+    assert {path.suffix for path in boards} == {".md", ".csv", ".json", ".html", ".tex"}
     for path in boards:
         path.unlink()
     place.run("leaderboard", place.results, PYTHONHASHSEED="11", TZ="Pacific/Apia", LC_ALL="C", COLUMNS="40")
