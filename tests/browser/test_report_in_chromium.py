@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import random
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -147,9 +148,10 @@ def test_a_link_to_an_arm_opens_its_card(page: Any, report: Path) -> None:
     page.open(report)
     assert page.run("document.querySelectorAll('details[open]').length") == 0
     page.click("#board th.arm a")
-    assert page.run("document.querySelector('details[open] pre').textContent").startswith(
-        "harness reproduce "
-    )
+    opened, until = "", time.monotonic() + 30  # the page hears of the new address a moment later
+    while not opened and time.monotonic() < until:
+        opened = page.run("document.querySelector('details[open] pre')?.textContent ?? ''")
+    assert opened.startswith("harness reproduce ")
 
 
 @pytest.mark.parametrize("width", [500, 800, 1280])
