@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from harness.board import wording
 from harness.board.chart_profile import profiles
+from harness.board.claim_words import claim_cells
 from harness.board.html_table import anchor
 from harness.board.markup import EMPTY, tag
 
@@ -57,21 +58,24 @@ def claims(board: Json) -> Markup:
         return EMPTY
     rows = []
     for claim in board["claims"]:
-        unit = f" {claim['unit']}" if claim.get("unit") else ""
-        against = f" against {claim['against']}" if claim.get("against") else ""
-        measured = claim.get("measured")
+        name, _, metric, claimed, measured, _ = claim_cells(claim)
+        against = f"against {claim['against']}, " if claim.get("against") else ""
+        source = tag("span", claim.get("source") or "", class_="faint below")
         rows.append(
             (
-                tag("span", claim["name"], tag("span", claim.get("source") or "", class_="faint below")),
-                tag("span", f"{claim['arm'] or wording.ABSENT}{against}"),
-                claim["metric"],
-                _number(claim.get("claimed")) + unit if claim.get("claimed") is not None else wording.ABSENT,
-                wording.ABSENT if measured is None else wording.interval(measured) + unit,
+                tag("span", name, source, class_="long"),
+                tag(
+                    "span",
+                    claim["arm"] or wording.ABSENT,
+                    tag("span", against + metric, class_="faint below"),
+                ),
+                claimed,
+                measured,
                 word_badge(claim.get("verdict")),
                 tag("span", claim.get("reason") or "", class_="long"),
             )
         )
-    headings = ("claim", "arm", "metric", "claimed", "measured", "verdict", "why")
+    headings = ("claim", "arm", "claimed", "measured", "verdict", "why")
     return simple_table(headings, rows, "Claims")
 
 
@@ -245,14 +249,6 @@ def tuning(board: Json) -> Markup:
 
 def _link(row: Json) -> Markup:
     return tag("a", row["arm"], href=f"#{anchor(row)}")
-
-
-def _number(value: Any) -> str:
-    return (
-        wording.signed(value)
-        if isinstance(value, (int, float)) and not isinstance(value, bool)
-        else str(value)
-    )
 
 
 def _p(value: float | None) -> str:
