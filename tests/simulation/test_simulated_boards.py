@@ -200,7 +200,7 @@ def test_rank_intervals_exclude_a_true_rank_in_one_of_twenty(record_property: Re
                 for replicate, value in enumerate(row.tolist())
             }
             trials[name] = ArmTrials(name, tuple(range(10)), [], dict(records), dict(records))
-        rows = {name: {"top1": {"mean": 90.0}, "stamps": []} for name in names}
+        rows = {name: {"top1": {"mean": 90.0}, "stamps": [], "failure_rate": 0.0} for name in names}
         _, intervals = rank_intervals(rows, trials, dict.fromkeys(names, 10.0), against, rules, None)
         assert len(intervals) == 5
         false += any(interval != [1, 5] for interval in intervals.values())
