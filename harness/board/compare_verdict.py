@@ -14,6 +14,7 @@ from harness.board.statistics import (
     holm,
     sign_flip_p,
 )
+from harness.board.verdict import decide
 
 Json = dict[str, Any]
 
@@ -103,31 +104,38 @@ def _judge(row: Row, rules: Rules) -> tuple[str | None, str]:
     """Return the verdict and its reason, in the words of a board."""
     if row.refusal or row.difference is None or row.p_holm is None:
         return None, row.refusal or "no verdict: nothing to compare"
-    size, significant = abs(row.difference.mean), row.p_holm <= rules.alpha
+    all_equal = row.pairs is not None and not any(row.differences())
+    verdict = decide(
+        row.difference.mean,
+        row.p_holm,
+        row.p_equal,
+        rules.alpha,
+        rules.family,
+        rules.margin,
+        all_equal=all_equal,
+    )
     base, candidate = (len(side) for side in row.values)
     over = (
         f"{len(row.pairs)} pairs" if row.pairs is not None else f"{base} and {candidate} replicates, unpaired"
     )
     change = f"{row.difference.mean:+.2f} points over {over}".replace("-", "\N{MINUS SIGN}")
-    # A mean of exactly the margin may come out a rounding error below it.
-    if significant and size >= rules.margin * (1 - 1e-9):
-        verdict = "better" if row.difference.mean > 0 else "worse"
+    if verdict in ("better", "worse"):
         return (
             verdict,
             f"{change}, Holm p = {row.p_holm:.2g} ≤ {rules.alpha:g}, beyond the margin of {rules.margin:.2g}",
         )
-    if row.pairs is not None and not any(row.differences()):
-        return "equal", f"all {len(row.pairs)} pairs have the same test accuracy"
-    if row.p_equal is not None and row.p_equal <= rules.alpha / rules.family:
-        return "equal", (
+    if all_equal:
+        return verdict, f"all {len(row.pairs or ())} pairs have the same test accuracy"
+    if verdict == "equal":
+        return verdict, (
             f"within ±{rules.equal_margin:.2g} points by two one-sided tests over {over}, "
             f"p = {row.p_equal:.2g} ≤ {rules.alpha:g}/{rules.family}"
         )
-    if significant:
-        return "not resolved", (
+    if row.p_holm <= rules.alpha:
+        return verdict, (
             f"significant (Holm p = {row.p_holm:.2g}), yet {change} is less than the margin of {rules.margin:.2g}"
         )
     reason = f"{change}, Holm p = {row.p_holm:.2g} > {rules.alpha:g}"
     if row.detectable:
         reason += f"; {row.detectable:.2g} points would be found in 4 of 5 such runs"
-    return "not resolved", reason
+    return verdict, reason

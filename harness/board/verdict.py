@@ -141,6 +141,35 @@ def _compare_one(
     return Comparison(difference, nonzero, p, p_holm, p_equal, detectable, verdict, reason)
 
 
+def decide(
+    mean: float,
+    p_holm: float,
+    p_equal: float | None,
+    alpha: float,
+    family: int,
+    margin: float,
+    *,
+    all_equal: bool,
+) -> str:
+    """Return "better", "worse", "equal" or "not resolved", of a board's arm and of a comparison's alike.
+
+    Args:
+        mean: Mean difference, in points.
+        p_holm: That there is none, after Holm over the family.
+        p_equal: Of the two one-sided tests; significant at alpha / family.
+        alpha: Level of the family.
+        family: How many are tested.
+        margin: Smallest difference that matters, in points.
+        all_equal: Whether every pair has one and the same accuracy.
+    """
+    # A mean of exactly the margin may come out a rounding error below it.
+    if p_holm <= alpha and abs(mean) >= margin * (1 - 1e-9):
+        return "better" if mean > 0 else "worse"
+    if all_equal or (p_equal is not None and p_equal <= alpha / family):
+        return "equal"
+    return "not resolved"
+
+
 def _judge(
     difference: Estimate,
     nonzero: int,
@@ -150,25 +179,24 @@ def _judge(
     rules: Rules,
 ) -> tuple[str, str]:
     """Return the verdict and its reason."""
-    size, pairs = abs(difference.mean), difference.count
-    significant = p_holm <= rules.alpha
-    # A mean of exactly the margin may come out a rounding error below it.
-    matters = size >= rules.margin * (1 - 1e-9)
-    if significant and matters:
-        verdict = "better" if difference.mean > 0 else "worse"
+    pairs = difference.count
+    verdict = decide(
+        difference.mean, p_holm, p_equal, rules.alpha, rules.family, rules.margin, all_equal=nonzero == 0
+    )
+    if verdict in ("better", "worse"):
         return verdict, (
             f"{_signed(difference.mean)} points over {pairs} pairs, Holm p = {p_holm:.2g} ≤ {rules.alpha:g}, "
             f"beyond the margin of {rules.margin:.2g}"
         )
     if nonzero == 0:
-        return "equal", f"all {pairs} pairs have the same test accuracy"
-    if p_equal is not None and p_equal <= rules.alpha / rules.family:
-        return "equal", (
+        return verdict, f"all {pairs} pairs have the same test accuracy"
+    if verdict == "equal":
+        return verdict, (
             f"within ±{rules.equal_margin:.2g} points by two one-sided tests over {pairs} pairs, "
             f"p = {p_equal:.2g} ≤ {rules.alpha:g}/{rules.family}"
         )
-    if significant:
-        return "not resolved", (
+    if p_holm <= rules.alpha:
+        return verdict, (
             f"significant (Holm p = {p_holm:.2g}), yet {_signed(difference.mean)} points is less than the margin "
             f"of {rules.margin:.2g}"
         )
@@ -177,7 +205,7 @@ def _judge(
         reason += f", of which {nonzero} differ and {rules.needed} would have to"
     if detectable:
         reason += f"; {detectable:.2g} points would be found in 4 of 5 such runs"
-    return "not resolved", reason
+    return verdict, reason
 
 
 def _signed(points: float) -> str:
