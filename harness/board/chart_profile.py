@@ -8,7 +8,7 @@ from harness.board.axes import WIDTH, Scale, axis_x, axis_y
 from harness.board.charts import COLOURS, Json, figure, path_of, points_of, swatch, thinned
 from harness.board.markup import EMPTY, tag
 
-LEFT, RIGHT, TOP, BOTTOM = 52.0, WIDTH - 14, 14.0, 268.0
+LEFT, RIGHT, TOP, BOTTOM = 52.0, WIDTH - 14, 32.0, 268.0
 
 
 def profiles(board: Json) -> Markup:
@@ -19,7 +19,8 @@ def profiles(board: Json) -> Markup:
     if not arms or len(thresholds) < 2 or thresholds[-1] <= thresholds[0]:
         return EMPTY
     x, y = Scale(thresholds[0], thresholds[-1], LEFT, RIGHT), Scale(0.0, 1.0, BOTTOM, TOP)
-    parts = [*axis_x(x, TOP, BOTTOM), *axis_y(y, LEFT, RIGHT)]
+    share = tag("text", "share of runs above the score", x=8, y=TOP - 16, class_="axis")
+    parts = [*axis_x(x, TOP, BOTTOM), *axis_y(y, LEFT, RIGHT), share]
     bands, lines = [], []
     for index, arm in reversed(list(enumerate(arms))):
         style, profile = f"s{index}" if index < COLOURS else "other", arm["profile"]
@@ -33,7 +34,7 @@ def profiles(board: Json) -> Markup:
         lines.append(
             tag("polyline", tag("title", arm["arm"]), points=path_of(x, y, mean), class_=f"line {style}")
         )
-    caption = "Performance profile: the share of runs whose score is above the threshold, mean over data sets"
+    caption = "Performance profiles: the share of runs above each score, mean over data sets; higher is better"
     below = ((LEFT + RIGHT) / 2, 304.0, f"score, {told.get('score') or 'normalised'}")
     drawing = figure(WIDTH, 310.0, [*parts, *bands, *lines], caption, below)
     items = [

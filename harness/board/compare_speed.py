@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.board.environment import shared_of
 from harness.board.gate_hosts import differing
+from harness.board.host_words import differences_in_words
 from harness.board.select import Record, value_at
 from harness.board.speed import rounds_of, speed_of
 
@@ -46,10 +47,10 @@ def compare_speed(
     differs = [*(differing(*hosts) if timed else []), *_unlike(arms, plans)]
     if timed and not any(hosts):
         differs.append("host (unknown)")
-    counts = [len(side) for side in rounds]
+    counts, why = [len(side) for side in rounds], differences_in_words(differs, hosts)
     return {
-        "speed": _pair(told, "images_per_second", differs, counts),
-        "memory": _pair(told, "peak_memory_bytes", differs, counts),
+        "speed": _pair(told, "images_per_second", differs, why, counts),
+        "memory": _pair(told, "peak_memory_bytes", differs, why, counts),
     }
 
 
@@ -65,7 +66,7 @@ def _unlike(arms: Sequence[Mapping[str, Any]], plans: Sequence[Mapping[str, Any]
     return different + [key for key in ("loader", "protocol") if plans[0].get(key) != plans[1].get(key)]
 
 
-def _pair(told: Sequence[Json], column: str, differs: Sequence[str], rounds: Sequence[int]) -> Json:
+def _pair(told: Sequence[Json], column: str, differs: Sequence[str], why: str, rounds: Sequence[int]) -> Json:
     base, candidate = (side[column] for side in told)
     kinds = {side["peak_memory_kind"] for side in told}
     found: Json = {"comparable": not differs, "differs": list(differs), "base": base, "candidate": candidate}
@@ -74,7 +75,7 @@ def _pair(told: Sequence[Json], column: str, differs: Sequence[str], rounds: Seq
         side = "either side" if base is candidate else "the base" if base is None else "the candidate"
         return {**found, "reason": f"no timing of {side}"}
     if differs:
-        return {**found, "reason": f"not comparable: {', '.join(differs)}"}
+        return {**found, "reason": f"not comparable: {why}"}
     if column == "peak_memory_bytes" and len(kinds) > 1:
         return {**found, "comparable": False, "reason": "not comparable: other kinds of memory were measured"}
     return {**found, "ratio": candidate / base if base else None, "reason": _ADVISORY}

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from harness.board import wording
+from harness.board import aggregate_words, wording
 from harness.board.chart_profile import profiles
 from harness.board.claim_words import claim_cells
 from harness.board.html_table import anchor
@@ -203,48 +203,11 @@ def aggregate(board: Json) -> Markup:
     told = board.get("aggregate") or {}
     if not told.get("arms"):
         return EMPTY
-    names = ("interquartile_mean", "mean_rank")
-    rows = [(str(arm["arm"]), *(_estimate(arm.get(name)) for name in names)) for arm in told["arms"]]
-    headings = ("arm", "interquartile mean of scores", "mean rank")
-    parts = [simple_table(headings, rows, "Over all data sets"), profiles(board)]
-    tasks = len(told.get("tasks") or ())
-    note = f"Score: {told.get('score')}; {tasks} data sets. No verdict rests on these bootstrap intervals."
-    left_out = [f"{one['arm']} is left out: {one['reason']}" for one in told.get("left_out") or ()]
-    notes = [tag("p", line, class_="note") for line in (note, *left_out)]
-    return tag("div", *parts, *notes, class_="stack")
-
-
-def _estimate(value: Any) -> str:
-    if isinstance(value, Mapping):
-        middle = value.get("mean", value.get("value"))
-        if middle is None:
-            return wording.ABSENT
-        if value.get("low") is None:
-            return wording.decimal(middle)
-        return (
-            f"{wording.decimal(middle)} [{wording.decimal(value['low'])}, {wording.decimal(value['high'])}]"
-        )
-    return wording.decimal(value) if isinstance(value, (int, float)) else wording.ABSENT
-
-
-def tuning(board: Json) -> Markup:
-    """Return what each arm was tuned to, over how many trials, and at what cost."""
-    rows = []
-    for row in board["rows"]:
-        if tuned := row.get("tuned"):
-            setting = ", ".join(f"{key} {value}" for key, value in (tuned.get("setting") or {}).items())
-            rows.append(
-                (
-                    _link(row),
-                    tag("span", setting or "the defaults", class_="long"),
-                    str(tuned.get("trials") if tuned.get("trials") is not None else wording.ABSENT),
-                    wording.decimal(tuned.get("validation_top1")),
-                    wording.duration(tuned.get("train_seconds")),
-                    wording.count(tuned.get("training_flops")),
-                )
-            )
-    headings = ("arm", "chosen", "trials", "validation top-1, %", "training time", "FLOPs")
-    return simple_table(headings, rows, "Tuning") if rows else EMPTY
+    title = aggregate_words.aggregate_title(board)
+    table = simple_table(aggregate_words.HEADINGS, aggregate_words.aggregate_rows(board), title)
+    notes = [tag("p", line, class_="note") for line in aggregate_words.aggregate_notes(board)]
+    beside = tag("div", tag("div", profiles(board)), tag("div", *notes), class_="pair")
+    return tag("div", table, beside, class_="stack")
 
 
 def _link(row: Json) -> Markup:

@@ -1,6 +1,8 @@
 """The board as the metadata of model cards on the Hugging Face hub: `model-index`, the YAML front matter of a README.
 
-An arm is a model; a card takes the entry of its own. Text is written as JSON strings, which YAML reads as they are.
+A card describes one model, and the hub's own reader would count the results of several as one model's. So each arm is a
+block of its own, the best first: the card takes the block of its arm. Text is written as JSON strings, which YAML reads
+as they are.
 """
 
 from __future__ import annotations
@@ -16,29 +18,35 @@ _TASK = ["  - task:", "      type: image-classification", "      name: Image Cla
 
 
 def model_index(board: Mapping[str, Any]) -> str:
-    """Return the front matter with an entry for every arm that has a result; accuracies are shares, as on the hub."""
-    lines = ["---", "model-index:"]
-    shown = [row for row in board["rows"] if row["top1"] is not None]
-    if not shown:
-        lines[-1] += " []"
-    for row in shown:
-        lines += [f"- name: {_text(row['arm'])}", "  results:", *_TASK, *_dataset(row, board), "    metrics:"]
-        for metric in _metrics(row):
-            lines += metric
-    return "\n".join([*lines, "---", ""])
+    """Return front matter for every arm that has a result; accuracies are shares, as on the hub."""
+    lines = []
+    for row in board["rows"]:
+        if row["top1"] is not None:
+            lines += ["---", "model-index:", f"- name: {_text(row['arm'])}", "  results:", *_TASK]
+            lines += [*_dataset(row, board), "    metrics:"]
+            for metric in _metrics(row):
+                lines += metric
+    return "\n".join([*(lines or ["---", "model-index: []"]), "---", ""])
 
 
 def _dataset(row: Mapping[str, Any], board: Mapping[str, Any]) -> list[str]:
     """Return the test data: the hub's own name of it where the arm reads it from there."""
     own = (row.get("recipe") or {}).get("dataset") or {}
-    params = own.get("params") or {}
     told = next((entry["dataset"] for entry in board["data"] if entry["dataset"]), None)
-    name = own.get("name") or told or "unknown"
-    path = params.get("path") if name == "hub" else None
+    words, source = [str(own["name"])] if own.get("name") else [], own
+    while isinstance(inner := (source.get("params") or {}).get("of"), Mapping) and inner.get("name"):
+        words.append(str(inner["name"]))
+        source = inner
+    params = source.get("params") or {}
+    if source.get("name") == "hub" and params.get("path"):
+        words[-1] = str(params["path"])
+    name = " of ".join(words) or told or "unknown"
+    known = {key: params[key] for key in ("config", "revision") if words and params.get(key)}
     return [
         "    dataset:",
-        f"      name: {_text(path or name)}",
-        f"      type: {_text(path or name)}",
+        f"      name: {_text(name)}",
+        f"      type: {_text(words[-1] if words else name)}",
+        *(f"      {key}: {_text(value)}" for key, value in known.items()),
         "      split: test",
         "      args:",  # a source would need an address
         f"        suite: {_text(board['suite'])}",

@@ -9,7 +9,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from harness.board import charts, html_verdicts, wording
+from harness.board import charts, html_tuning, html_verdicts, wording
+from harness.board.cells import with_cells_in_words
 from harness.board.chart_curves import CHARTS, learning_curves
 from harness.board.chart_forest import forest
 from harness.board.chart_reliability import calibration_errors, reliability
@@ -39,7 +40,7 @@ def html(board: Json, pictures: Mapping[str, bytes] = MappingProxyType({})) -> s
         board: The board.
         pictures: Those of its previews, WebP by digest; what is absent is not shown.
     """
-    board = _in_order(board)
+    board = with_cells_in_words(_in_order(board))
     style = (_TEMPLATES / "board.css").read_text(encoding="utf-8")
     script = (_TEMPLATES / "board.js").read_text(encoding="utf-8")
     page = Markup((_TEMPLATES / "board.html").read_text(encoding="utf-8"))
@@ -136,7 +137,7 @@ def _parts(board: Json) -> list[tuple[str, str, Markup]]:
         ("reliability", "Is the confidence earned?", _side_by_side(errors, board)),
         ("time", "Where the time goes", time_split(board)),
         ("measures", "What the arms take", measures_table(board)),
-        ("tuning", "Tuning", html_verdicts.tuning(board)),
+        ("tuning", "Tuning", html_tuning.tuning(board)),
         ("calibration", "Can this board be believed?", html_verdicts.calibration(board)),
         ("comparability", "What may be compared", html_verdicts.comparability(board)),
     ]

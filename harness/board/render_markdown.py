@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.board import claim_words, tuning, wording
+from harness.board import aggregate_words, claim_words, tuning, wording
+from harness.board.cells import with_cells_in_words
 from harness.board.wording import plain
 
 _COLUMNS = ("#", "arm", "top-1, %", "Δ top-1", "verdict", "images/s", "memory", "failed")
@@ -38,6 +39,7 @@ def escape(value: object) -> str:
 
 def markdown(board: Mapping[str, Any]) -> str:
     """Return the board for a pull request: the verdicts in a short table, reasons and more numbers folded away."""
+    board = with_cells_in_words(board)
     lines = [
         f"### {escape(board['suite'])}",
         "",
@@ -49,12 +51,13 @@ def markdown(board: Mapping[str, Any]) -> str:
     if lines[-1] == ">":
         lines[-1] = ""
     lines += [_table_row(_COLUMNS), _table_row(_ALIGN)]
-    lines += [_table_row(_cells(row)) for row in board["rows"]]
+    lines += _rows(board["rows"])
     lines += ["", escape(wording.method(board)), ""]
     if calibration := wording.calibration(board):
         lines += [escape(calibration), ""]
     if told := tuning.tuning_line(board):
         lines += [escape(told), ""]
+    lines += _aggregate(board)
     lines += _claims(board.get("claims") or [])
     reasons = [
         f"- **{escape(row['arm'])}**: {_remarks(row)}"
@@ -67,6 +70,26 @@ def markdown(board: Mapping[str, Any]) -> str:
     ]
     lines += [*_folded("Reasons", reasons), *_folded("More numbers", _more(board))]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _rows(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield the table's rows, those of each cell of a grid under its values."""
+    before = None
+    for row in rows:
+        if (values := wording.cell(row)) and values != before:
+            yield _table_row(("", f"*{escape(values)}*", *("" for _ in _COLUMNS[2:])))
+        before = values
+        yield _table_row(_cells(row))
+
+
+def _aggregate(board: Mapping[str, Any]) -> list[str]:
+    """Return the figures over all data sets, where there are three or more."""
+    if not board.get("aggregate"):
+        return []
+    table = [_table_row(aggregate_words.HEADINGS), _table_row((":--", "--:", "--:"))]
+    table += [_table_row(tuple(map(escape, row))) for row in aggregate_words.aggregate_rows(board)]
+    notes = escape(" ".join(aggregate_words.aggregate_notes(board)))
+    return [f"#### {aggregate_words.aggregate_title(board)}", "", *table, "", notes, ""]
 
 
 def _claims(claims: list[dict[str, Any]]) -> list[str]:

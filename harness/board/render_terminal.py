@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from harness.board import claim_words, tuning, wording
+from harness.board import aggregate_words, claim_words, tuning, wording
+from harness.board.cells import with_cells_in_words
 from harness.board.fit import GAP, left_out, left_out_words, table_width
 from harness.board.wording import plain
 
@@ -35,7 +36,7 @@ def terminal(board: Json) -> TerminalBoard:
 
     Names reach rich as `Text`, never as markup.
     """
-    return TerminalBoard(board)
+    return TerminalBoard(with_cells_in_words(board))
 
 
 class TerminalBoard:
@@ -68,6 +69,11 @@ class TerminalBoard:
         for told in (wording.method(board), wording.calibration(board), tuning.tuning_line(board)):
             if told:
                 yield from hang(Text(told, style="dim"))
+        if board.get("aggregate"):
+            yield from (Text(), Text(aggregate_words.aggregate_title(board), style="bold"))
+            yield from _aggregate(board)
+            for note in aggregate_words.aggregate_notes(board):
+                yield from hang(Text(note, style="dim"))
         if claims := board.get("claims"):
             yield from (Text(), Text("Claims", style="bold"))
             for claim in claims:
@@ -147,6 +153,15 @@ def _whole(text: str, style: str = "") -> Text:
     return Text(text, style=style, no_wrap=True, overflow="ellipsis")
 
 
+def _aggregate(board: Json) -> Iterator[Text]:
+    """Yield the table over all data sets, its columns as wide as what stands in them."""
+    lines = [aggregate_words.HEADINGS, *aggregate_words.aggregate_rows(board)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    for number, line in enumerate(lines):
+        cells = (one.ljust(width) for one, width in zip(line, widths, strict=True))
+        yield _whole((" " * GAP).join(cells).rstrip(), style="" if number else "bold")
+
+
 def _claim(claim: dict[str, Any]) -> Text:
     """Return what was claimed, what was measured, and the verdict."""
     from rich.text import Text
@@ -170,4 +185,5 @@ def _remarks(row: Json) -> str:
     needs = [wording.parents(row)] if row.get("parents") else []
     # A name that the table may cut stands here in full.
     cut = ["baseline"] if row["baseline"] and len(plain(row["arm"])) > LONGEST_NAME else []
-    return plain("; ".join([*cut, *reason, *row["stamps"], *needs]))
+    tuned = [told] if (told := tuning.tuned_words(row)) else []
+    return plain("; ".join([*cut, *reason, *row["stamps"], *needs, *tuned]))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.board.wording import decimal, plain
+from harness.board.wording import count, decimal, duration, plain
 
 Json = dict[str, Any]
 
-_OUTCOME = ("k", "setting", "status", "validation_top1")
+_OUTCOME = ("k", "setting", "status", "validation_top1", "train_seconds", "training_flops")
 
 
 def tuned_of(arm: Mapping[str, Any], row: Mapping[str, Any]) -> Json:
@@ -60,7 +60,12 @@ def tuning_of(plan: Mapping[str, Any]) -> Json | None:
 
 def setting_words(setting: Mapping[str, Any]) -> str:
     """Return a setting in words: `optimizer.lr = 0.1, schedule.warmup = 0.05`."""
-    return ", ".join(f"{plain(path)} = {_value(value)}" for path, value in setting.items())
+    return ", ".join(f"{plain(path)} = {value_words(value)}" for path, value in setting.items())
+
+
+def space_words(space: Mapping[str, Any]) -> str:
+    """Return what was searched in words: `optimizer.lr from 0.01 to 1 (logarithmic), schedule.warmup 0 or 0.1`."""
+    return ", ".join(f"{plain(path)} {_domain(domain)}" for path, domain in space.items())
 
 
 def tuned_words(row: Mapping[str, Any]) -> str:
@@ -87,8 +92,9 @@ def tuning_line(board: Mapping[str, Any]) -> str:
     each = f"{tuning['trials']} settings of each arm, its own first ({plain(tuning['method'])})"
     if tuning["replicates"] > 1:
         each += f", each on {tuning['replicates']} replicates"
-    cost = [f"{_total(rows, 'training_flops'):.3g} FLOPs"] if _total(rows, "training_flops") else []
-    cost += [f"{_total(rows, 'train_seconds'):,.0f} s of training"] if _total(rows, "train_seconds") else []
+    flops, seconds = (_total(rows, key) for key in ("training_flops", "train_seconds"))
+    cost = [f"{count(flops)} FLOPs"] if flops else []
+    cost += [f"{duration(seconds)} of training"] if seconds else []
     spent = f"; {' and '.join(cost)} in all" if cost else ""
     return f"Tuning: {each}, chosen on the validation split, run anew on fresh replicates{spent}."
 
@@ -98,7 +104,16 @@ def _total(rows: list[Json], key: str) -> float | None:
     return sum(known) if known else None
 
 
-def _value(value: Any) -> str:
+def _domain(domain: Any) -> str:
+    if not isinstance(domain, Mapping):
+        return " or ".join(map(value_words, domain))
+    scale = " (logarithmic)" if domain.get("log") else ""
+    step = f" in steps of {value_words(domain['step'])}" if domain.get("step") is not None else ""
+    return f"from {value_words(domain['low'])} to {value_words(domain['high'])}{scale}{step}"
+
+
+def value_words(value: Any) -> str:
+    """Return a value of a setting as a reader of a suite file knows it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return f"{value:.4g}" if isinstance(value, float) else plain(value)

@@ -14,6 +14,7 @@ import orjson
 
 from harness.cli.output import say
 from harness.cli.running import Ready, Settings, execute, prepare_data
+from harness.cli.tuning import note_own_settings
 from harness.errors import Problem, SuiteError
 from harness.record.store import Store
 from harness.suite.copies import SUFFIX
@@ -40,6 +41,7 @@ def calibrate(path: Path, settings: Settings, copies: int, rounds: int | None) -
         what `run` ends with where trials fail.
     """
     ready = plan_copies(path, settings, copies, rounds)
+    note_own_settings(path, "copies the baseline")
     store = Store(settings.results / ready.suite.name)
     exit_code = execute(ready, store, settings, shlex.join(["harness", *sys.argv[1:]]))
     if exit_code:

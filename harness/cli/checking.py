@@ -1,4 +1,4 @@
-"""`harness check`: every arm takes one step on fake data, in a process of its own."""
+"""`harness check`: every arm takes one step on fake data, in a process of its own; a tuned one at its ends too."""
 
 from __future__ import annotations
 
@@ -7,37 +7,59 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from harness.cli.output import complain, say, say_json
 from harness.cli.running import Ready, Settings, make_ready
 from harness.launch.options import resolve_device
+from harness.suite.key_paths import with_values
 from harness.suite.parents import parent_arms, parent_entry
 from harness.suite.plan import Arm, Job
+from harness.suite.search import Setting, end_settings, told
 
 _CHILD = "from harness.cli.check_child import main; main()"
 
 
 def check_suite(path: Path, data: Path | None, arms: str | None, device: str, as_json: bool) -> int:
-    """Check every arm of a suite, and return 1 where one does not work."""
+    """Check every arm of a suite, and return 1 where one does not work.
+
+    An arm that is tuned is checked at its own setting, and at both ends of what its search may try.
+    """
     ready = make_ready(path, Settings(Path("results"), data, arms, None, 0, device, True, 0.0))
     waiting = [arm for arm in ready.plan.arms if arm.failure is None]
     found: list[dict[str, Any]] = [
         {"arm": arm.name, "error": arm.failure, "warnings": []} for arm in ready.plan.arms if arm.failure
     ]
-    found += _check([stand_in_job(ready, arm, resolve_device(device)) for arm in waiting])
-    found.sort(key=lambda one: [arm.name for arm in ready.plan.arms].index(one["arm"]))
+    jobs = [one for arm in waiting for one in _jobs(ready, arm, resolve_device(device))]
+    for (_, setting), answer in zip(jobs, _check([job for job, _ in jobs]), strict=True):
+        found.append(answer if setting is None else {**answer, "setting": setting})
+    order = [arm.name for arm in ready.plan.arms]
+    found.sort(key=lambda one: order.index(one["arm"]))
     if as_json:
         say_json([{**one, "status": "failed" if one["error"] else "ok"} for one in found])
     for one in [] if as_json else found:
-        say(f"{one['arm']}: {one['error'] or 'ok'}")
+        where = f", tuning at {told(one['setting'])}" if "setting" in one else ""
+        say(f"{one['arm']}{where}: {one['error'] or 'ok'}")
         for warning in one["warnings"]:
             say(f"  warning: {warning}")
-    failed = sum(one["error"] is not None for one in found)
+    if ready.suite.tuning:
+        complain("tuning: each arm was checked at its own setting and at both ends of what is searched")
+    failed = len({one["arm"] for one in found if one["error"] is not None})
     if failed:
-        complain(f"{failed} of {len(found)} arms do not work")
+        complain(f"{failed} of {len(order)} arms do not work")
     return 1 if failed else 0
+
+
+def _jobs(ready: Ready, arm: Arm, device: str) -> Iterator[tuple[Job, Setting | None]]:
+    """Yield the job of an arm at its own setting, and those at the ends of what its search may try."""
+    job, registry = stand_in_job(ready, arm, device), ready.suite.registry
+    yield job, None
+    searched = ready.suite.arms.get(arm.name)
+    if ready.suite.tuning and searched is not None:
+        for setting in end_settings(searched, job.recipe, registry):
+            yield replace(job, recipe=with_values(job.recipe, setting, registry)[0]), setting
 
 
 def stand_in_job(ready: Ready, arm: Arm, device: str) -> Job:

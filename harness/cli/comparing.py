@@ -143,7 +143,7 @@ def _run_commits(suite: Path, base: str, head: str | None, settings: _Settings) 
 
     progress = Lines()
     try:
-        with open_sides(suite, base, head, progress) as sides:
+        with open_sides(suite, base, head, progress, "compare") as sides:
             folders = [_run(side, settings) for side in sides]
             return [
                 _read(folder, f"{side.label} ({side.commit[:12]})", side.commit)

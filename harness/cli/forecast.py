@@ -139,7 +139,7 @@ def _seen_here(plan: Plan, own: Mapping[str, Cost], records: Mapping[str, Json])
     by_arm = _by_arm(plan.to_json()["trials"], records)
     return [
         _Seen(
-            arm.recipe, _shape(plan.manifests[arm.data or ""]), training_samples(plan, arm),
+            arm.recipe, shape_of(plan.manifests[arm.data or ""]), training_samples(plan, arm),
             by_arm[arm.name], f"arm {arm.name}",
         )
         for arm in plan.arms
@@ -159,24 +159,25 @@ def _seen_elsewhere(run: Earlier, suite: str) -> list[_Seen]:
             elsewhere = (
                 "" if machine == host()["speed"] else ", on another machine or another state of this one"
             )
-            found.append(_Seen(arms[name]["recipe"], _shape(manifest), samples, records, where + elsewhere))
+            found.append(_Seen(arms[name]["recipe"], shape_of(manifest), samples, records, where + elsewhere))
     return found
 
 
-def _shape(manifest: Mapping[str, Any]) -> Sequence[int]:
+def shape_of(manifest: Mapping[str, Any]) -> Sequence[int]:
+    """Return the shape of a data set's images."""
     shape: Sequence[int] = manifest.get("modalities", {}).get("image", {}).get("shape", ())
     return shape
 
 
+def is_alike(arm: Arm, shape: Sequence[int], recipe: Mapping[str, Any], other: Sequence[int]) -> bool:
+    """Return whether an arm with images of a shape has the backbone, numerics and image shape of another recipe."""
+    return list(shape) == list(other) and all(recipe.get(key) == arm.recipe[key] for key in _MADE_ALIKE)
+
+
 def _like(arm: Arm, plan: Plan, seen: Sequence[_Seen]) -> Cost | None:
     """Return the cost of an arm by the nearest one that was run; None where none is like it."""
-    shape = _shape(plan.manifests[arm.data or ""])
-    alike = [
-        one
-        for one in seen
-        if list(one.shape) == list(shape)
-        and all(one.recipe.get(key) == arm.recipe[key] for key in _MADE_ALIKE)
-    ]
+    shape = shape_of(plan.manifests[arm.data or ""])
+    alike = [one for one in seen if is_alike(arm, shape, one.recipe, one.shape)]
     if not alike:
         return None
     nearest = min(alike, key=lambda one: distance(arm.recipe, one.recipe))

@@ -22,6 +22,7 @@ from harness.board.gate_render import render_json, render_junit, render_markdown
 from harness.board.gate_rules import EXIT_NOTHING, GateRules
 from harness.board.gate_sources import read_stored
 from harness.cli.output import complain, say
+from harness.cli.tuning import note_own_settings
 from harness.errors import HarnessError
 from harness.launch.gate_build import GateRefused, open_sides
 from harness.launch.gate_measures import arm_of
@@ -81,6 +82,7 @@ def gate(paths: Sequence[Path], settings: Settings) -> int:
 def gate_commits(suite: Path, settings: Settings) -> int:
     """Measure two states of the code side by side, and judge them."""
     rules = _rules(settings)
+    note_own_settings(suite, "measures both commits")
     sampling = Sampling(
         arms=tuple(name.strip() for name in settings.arms.split(",") if name.strip())
         if settings.arms

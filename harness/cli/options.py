@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from harness.cli.suggestions import suggest_arms, suggest_components, suggest_devices, suggest_kinds
+
 
 def _above_zero(points: float | None) -> float | None:
     """Refuse a difference that is none: no number of replicates tells it."""
@@ -26,7 +28,12 @@ Data = Annotated[
 ]
 Arms = Annotated[
     str | None,
-    typer.Option("--arms", metavar="A,B", help="Only these arms, what they need, and the baseline."),
+    typer.Option(
+        "--arms",
+        metavar="A,B",
+        help="Only these arms, what they need, and the baseline.",
+        autocompletion=suggest_arms,
+    ),
 ]
 Replicates = Annotated[
     int | None, typer.Option("--replicates", metavar="N", min=1, help="So many, in place of the suite's.")
@@ -59,7 +66,12 @@ JobsPerDevice = Annotated[
         help="Trials at a time on one GPU (1); 0: as many as fit, by the memory of the first one.",
     ),
 ]
-Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or cuda:1.")]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device", metavar="NAME", help="auto, cpu, cuda or cuda:1.", autocompletion=suggest_devices
+    ),
+]
 KeepGoing = Annotated[
     bool, typer.Option("--keep-going", help="An arm that cannot be resolved becomes a failed row.")
 ]
@@ -69,7 +81,9 @@ Timeout = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 Format = Annotated[
     Literal["terminal", "markdown", "latex", "csv", "json", "model-index", "html"],
-    typer.Option("--format", help="What to print; model-index: metadata for a card on the Hugging Face hub."),
+    typer.Option(
+        "--format", help="What to print; model-index: a block for each arm's card on the Hugging Face hub."
+    ),
 ]
 AllowMixed = Annotated[
     bool,
@@ -79,10 +93,21 @@ AllowMixed = Annotated[
 ]
 Kind = Annotated[
     str | None,
-    typer.Argument(metavar="KIND", help="trick, augmentation, optimizer, …", show_default=False),
+    typer.Argument(
+        metavar="KIND",
+        help="trick, augmentation, optimizer, …",
+        show_default=False,
+        autocompletion=suggest_kinds,
+    ),
 ]
 Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="A component, as a suite names it.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="A component, as a suite names it.",
+        show_default=False,
+        autocompletion=suggest_components,
+    ),
 ]
 PluginFile = Annotated[Path, typer.Argument(metavar="FILE", help="A plugin file.", show_default=False)]
 AlsoFile = Annotated[

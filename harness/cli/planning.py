@@ -8,11 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.board.cells import cells_in_words
+from harness.board.wording import counted
+from harness.cli.disk import disk_bytes, parameter_counts
 from harness.cli.forecast import costs_of, memory_of, total_hours
 from harness.cli.output import say, say_json
 from harness.cli.resolution import resolution_lines, resolution_of
-from harness.cli.running import Ready, Settings, disk_bytes, make_ready
-from harness.cli.tuning import outlook, outlook_line
+from harness.cli.running import Ready, Settings, make_ready
+from harness.cli.timing_cost import rounds_left, timing_pass, timing_seconds
+from harness.cli.tuning import outlook, outlook_line, with_hours
 from harness.launch.parents import Parents
 from harness.record.store import Reading, Store
 from harness.suite.copies import is_baseline
@@ -41,16 +45,18 @@ def show_plan(
     ready = make_ready(path, settings)
     store = Store(settings.results / ready.suite.name)
     ready, tuning = outlook(ready, store)
-    summary = {**summarise(ready, store, settings, resolve_points, with_probe), "tuning": tuning}
+    summary = summarise(ready, store, settings, resolve_points, with_probe)
+    summary["tuning"] = tuning = with_hours(tuning, summary)
     if as_json:
         say_json(summary)
         return 0
     if tuning is not None:
         say(outlook_line(tuning))
     say(f"{summary['suite']}: {len(summary['arms'])} arms × {summary['replicates']} replicates")
+    cells = iter(cells_in_words([arm["cell"] for arm in summary["arms"]]))
     for arm in summary["arms"][:_MOST_LINES]:
         words = ["baseline"] * arm["baseline"] + ["not compared"] * (not arm["compared"])
-        words += [f"{key} {value}" for key, value in arm["cell"].items()]
+        words += [f"{key} {value}" for key, value in next(cells).items()]
         words += [f"{role} {one}" for role, one in arm["parents"].items()]
         mark = f" ({', '.join(words)})" if words else ""
         state = (
@@ -63,7 +69,7 @@ def show_plan(
     if len(summary["arms"]) > _MOST_LINES:
         say(f"  and {len(summary['arms']) - _MOST_LINES} more")
     counts = f"{summary['trials']} trials, {summary['reused']} reused, {summary['missing'] + summary['again']} to run"
-    say(f"{counts}; {summary['timings']} timings")
+    say(f"{counts}; {summary['timings']} timings, {summary['timings_missing']} to run")
     if summary["together"] > 1:
         say(f"up to {summary['together']} replicates of an arm at once, where a probe finds that it pays")
     for line in (*_cost_lines(summary), *resolution_lines(summary["resolution"])):
@@ -86,6 +92,10 @@ def _cost_lines(summary: Mapping[str, Any]) -> list[str]:
     )
     if hours is not None and without:
         left += f", without {len(without)} arms of which nothing is known ({', '.join(without[:5])})"
+    if hours is not None and summary["timing_hours"]:
+        left += f", {summary['timing_hours']:.2g} h of it for the timing pass, one at a time"
+    if hours is not None and (untimed := summary["timing_hours_without"]):
+        left += f", without the timings of {counted(len(untimed), 'arm')} of which nothing is known"
     lines = [f"time: {left}; disk: about {summary['disk_bytes'] / 1e6:,.0f} MB"]
     peaks = {"host": summary["memory"]["host_bytes"], "GPU": summary["memory"]["device_bytes"]}
     told = [f"{value / 1e6:,.0f} MB on the {where}" for where, value in peaks.items() if value is not None]
@@ -109,10 +119,13 @@ def summarise(
     width = settings.jobs or os.cpu_count() or 1
     missing = sum(trial.id not in good for trial in plan.trials)
     costs = costs_of(plan, good, settings.results)
+    timed = timing_seconds(plan, reading.timings, settings.results)
+    parameters = parameter_counts(plan, good)
     if with_probe:
         from harness.cli.probing import probe
 
-        costs |= probe(ready, settings)
+        for name, one in probe(ready, settings).items():
+            costs[name], timed[name], parameters[name] = one.cost, one.timing_seconds, one.parameters
     again = _trained_again(plan, store, reading)
     by_arm: dict[str, list[str]] = {arm.name: [] for arm in plan.arms}
     for trial in plan.trials:
@@ -121,6 +134,8 @@ def summarise(
         Counter({name: sum(one not in good for one in trials) for name, trials in by_arm.items()}) + again
     )
     hours, without = total_hours(costs, to_run, width)
+    rounds = rounds_left(plan, reading.timings)
+    timing = timing_pass(rounds, timed)
     arms = []
     for arm in plan.arms:
         trials = by_arm[arm.name]
@@ -152,13 +167,16 @@ def summarise(
         "missing": missing,
         "again": again.total(),
         "timings": int(plan.timing["rounds"]) * sum(arm.failure is None for arm in plan.arms),
+        "timings_missing": rounds.total(),
         "set_aside": len(reading.set_aside),
         "jobs": width,
         "together": plan.together,
-        "hours": hours,
+        "hours": None if hours is None else hours + (timing.seconds or 0.0) / 3600,
         "hours_without": without,
+        "timing_hours": None if timing.seconds is None else timing.seconds / 3600,
+        "timing_hours_without": timing.without,
         "memory": memory_of(costs),
-        "disk_bytes": disk_bytes(ready, store, settings.jobs),
+        "disk_bytes": disk_bytes(plan, good, rounds, settings.jobs, parameters),
         "verdicts": plan.verdicts,
         "verdicts_reason": plan.verdicts_reason,
         "margin_points": plan.margin_points,

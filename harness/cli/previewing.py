@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from harness.board.previews import FEATURES, FILE, FOLDER, SCHEMA, grouped, inputs_of, read_preview, sealed
 from harness.cli.output import complain, say
 from harness.cli.running import Ready, Settings, make_ready
+from harness.cli.tuning import outlook, preview_words
 from harness.errors import HarnessError, PluginError
 from harness.record.files import make_folder, write_over
+from harness.record.store import Store
 from harness.registry.digests import digest_bytes
 from harness.suite.plan import Job
 
@@ -35,6 +37,8 @@ def preview_suite(path: Path, results: Path, data: Path | None, arms: str | None
         NothingToPreview: Where no arm has an augmentation.
     """
     ready = make_ready(path, Settings(results, data, arms, None, 0, "cpu", False, 0.0))
+    # What was tuned is seen as it runs: at the setting that won, once there is one.
+    ready, tuning = outlook(ready, Store(results / ready.suite.name))
     augmented = [arm for arm in ready.plan.arms if arm.recipe["augmentations"]]
     if not augmented:
         looked = ", ".join(arm.name for arm in ready.plan.arms)
@@ -56,6 +60,8 @@ def preview_suite(path: Path, results: Path, data: Path | None, arms: str | None
     _write_page(folder, preview)
     write_over(folder / FILE, sealed(preview))
     _tell(made)
+    if tuning is not None:
+        say(preview_words(tuning))
     say(f"\n{folder / 'index.html'}")
     return _ARM_FAILED if any(told["error"] is not None for told in made) else 0
 

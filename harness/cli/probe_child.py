@@ -1,4 +1,4 @@
-"""What `harness plan --probe` runs in a child: one job comes in as JSON, its timing goes out."""
+"""What `harness plan --probe` runs in a child: one job comes in as JSON, its timing and parameter count go out."""
 
 from __future__ import annotations
 
@@ -12,10 +12,17 @@ def main() -> None:
     # What a plugin prints goes elsewhere than the answer.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    from harness.engine.culprit import Owners
     from harness.engine.timing import time_arm
+    from harness.engine.trial import open_run
     from harness.suite.plan import Job
 
-    timing = time_arm(Job.from_json(json.load(sys.stdin)), report=lambda _: None)
+    job = Job.from_json(json.load(sys.stdin))
+    timing = time_arm(job, report=lambda _: None)
+    if timing["status"] == "completed":
+        run = open_run(job, Owners())
+        timing["parameters"] = sum(parameter.numel() for parameter in run.model.parameters())
+        run.loader.close()
     answers.write(json.dumps(timing))
     answers.flush()
     # A plugin's thread that is left over must not hold the answer up.

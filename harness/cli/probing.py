@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.board.select import number_at
@@ -13,6 +13,7 @@ from harness.cli.checking import stand_in_job
 from harness.cli.forecast import Cost, evaluated_samples, training_samples
 from harness.cli.output import complain
 from harness.cli.running import Ready, Settings
+from harness.cli.timing_cost import round_seconds
 from harness.launch.options import resolve_device
 from harness.suite.plan import Arm
 
@@ -20,21 +21,36 @@ _CHILD = "from harness.cli.probe_child import main; main()"
 _STEADY_SECONDS = 0.2
 
 
-def probe(ready: Ready, settings: Settings) -> dict[str, Cost]:
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What a probe of an arm tells.
+
+    Attributes:
+        cost: Of one of its trials.
+        timing_seconds: Of one round of the timing pass.
+        parameters: Of its model.
+    """
+
+    cost: Cost
+    timing_seconds: float
+    parameters: int
+
+
+def probe(ready: Ready, settings: Settings) -> dict[str, Probed]:
     """Return, by arm, what one of its trials would take by a timing of its own step; said where an arm failed.
 
     A model that an arm needs of another trial is one with random weights here: a step costs the same.
     """
-    costs = {}
+    found = {}
     for arm in ready.plan.arms:
         if arm.failure is None:
-            cost = _probe(ready, arm, settings)
-            if cost is not None:
-                costs[arm.name] = cost
-    return costs
+            one = _probe(ready, arm, settings)
+            if one is not None:
+                found[arm.name] = one
+    return found
 
 
-def _probe(ready: Ready, arm: Arm, settings: Settings) -> Cost | None:
+def _probe(ready: Ready, arm: Arm, settings: Settings) -> Probed | None:
     job = replace(
         stand_in_job(ready, arm, resolve_device(settings.device)),
         timing_seconds=_STEADY_SECONDS,
@@ -51,17 +67,19 @@ def _probe(ready: Ready, arm: Arm, settings: Settings) -> Cost | None:
     )
     timing: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {"status": "crashed"}
     steps, judged = (number_at(timing, key) for key in ("images_per_second", "evaluation_images_per_second"))
-    if timing["status"] != "completed" or not steps or not judged:
+    round_takes = round_seconds(timing, float(ready.plan.timing["seconds"]))
+    if timing["status"] != "completed" or not steps or not judged or round_takes is None:
         culprit = timing.get("culprit") or {}
         said = culprit.get("error") or done.stderr.strip().rpartition("\n")[2]
         complain(f"probe: arm {arm.name}: {timing['status']}: {said}")
         return None
     fixed = sum(number_at(timing, "seconds", key) or 0.0 for key in ("build", "compile", "warmup"))
     seconds = training_samples(ready.plan, arm) / steps + evaluated_samples(ready.plan, arm) / judged
-    return Cost(
+    cost = Cost(
         fixed + seconds,
         number_at(timing, "peak_memory_bytes", "tree") or number_at(timing, "peak_memory_bytes", "resident"),
         number_at(timing, "peak_memory_bytes", "reserved"),
         "probe",
         f"a probe of {timing['steady_steps']} steps",
     )
+    return Probed(cost, round_takes, timing["parameters"])

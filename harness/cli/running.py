@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.boards import build_board
+from harness.cli.disk import disk_bytes, parameter_counts
 from harness.cli.output import complain, say, show
+from harness.cli.timing_cost import rounds_left
 from harness.cli.tuning import tune_first
 from harness.errors import PluginError
 from harness.record.fingerprint import code, host
@@ -19,17 +21,14 @@ from harness.record.store import Store
 from harness.registry.digests import digest_json
 from harness.suite.expand import arms_to_run, expand
 from harness.suite.load import Suite, load
-from harness.suite.parents import parent_arms
 from harness.suite.prepare import PreparedData, default_cache, prepare
+from harness.suite.trackers import missing_libraries
 
 if TYPE_CHECKING:
     from harness.launch.options import RunSummary
     from harness.launch.progress import Progress
     from harness.record.store import Reading
     from harness.suite.plan import Plan
-
-_RECORD_BYTES = 20_000
-_CHECKPOINT_BYTES = 16_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +65,8 @@ class Ready:
 def make_ready(path: Path, settings: Settings) -> Ready:
     """Load a suite, prepare the data of its arms, and expand it."""
     suite = load(path, allow=os.environ.get("HARNESS_PLUGINS"), keep_going=settings.keep_going)
+    for line in missing_libraries(suite.trackers, suite.registry):
+        complain(f"note: {line}")
     names = [name.strip() for name in settings.arms.split(",") if name.strip()] if settings.arms else None
     manifests, data = prepare_data(suite, names, settings)
     return Ready(suite, expand(suite, manifests, arms=names, replicates=settings.replicates), data)
@@ -108,7 +109,7 @@ def execute(ready: Ready, store: Store, settings: Settings, command: str, *, is_
         command: What a second run on the folder is told.
         is_kept: Whether the folder stays: then its path is shown.
     """
-    with store.lock(command, needed_bytes=disk_bytes(ready, store, settings.jobs)):
+    with store.lock(command, needed_bytes=_room(ready.plan, store, settings.jobs)):
         tuned, exit_code = tune_first(ready, store, lambda one: _launch(one, store, settings))
         if tuned is None:
             return exit_code
@@ -130,14 +131,11 @@ def execute(ready: Ready, store: Store, settings: Settings, command: str, *, is_
     return exit_code
 
 
-def disk_bytes(ready: Ready, store: Store, jobs: int) -> int:
-    """Return roughly what the run will write: missing records, weights, and the checkpoints that are open at a time."""
-    good = store.read(ready.plan.to_json()).good()
-    missing = [trial for trial in ready.plan.trials if trial.id not in good]
-    needed = {name for arm in ready.plan.arms for name in parent_arms(arm.recipe).values()}
-    kept = sum(trial.arm in needed for trial in missing)  # weights that others need stay
-    files = min(len(missing), jobs or os.cpu_count() or 1) + kept
-    return len(missing) * _RECORD_BYTES + files * _CHECKPOINT_BYTES
+def _room(plan: Plan, store: Store, jobs: int) -> int:
+    """Return roughly the bytes that a run will write."""
+    reading = store.read(plan.to_json())
+    good = reading.good()
+    return disk_bytes(plan, good, rounds_left(plan, reading.timings), jobs, parameter_counts(plan, good))
 
 
 def _launch(ready: Ready, store: Store, settings: Settings) -> RunSummary:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.output import complain
@@ -63,8 +66,23 @@ def outlook(ready: Ready, store: Store) -> tuple[Ready, Json | None]:
     return (ready if missing else replace(ready, plan=search.final())), told
 
 
+def with_hours(told: Json | None, summary: Mapping[str, Any]) -> Json | None:
+    """Return what `outlook` says of a search with the hours that are left of it; None for a suite that does not tune.
+
+    Args:
+        told: What `outlook` says.
+        summary: The summary of the suite's plan. A trial of the search is taken to cost what one of its arm does,
+            and those that are left to be spread evenly over the arms.
+    """
+    if told is None:
+        return None
+    costs = [arm["cost"]["seconds"] for arm in summary["arms"] if arm["cost"] and arm["name"] in told["arms"]]
+    seconds = told["missing"] * fmean(costs) if costs else None if told["missing"] else 0.0
+    return {**told, "hours": None if seconds is None else seconds / summary["jobs"] / 3600}
+
+
 def outlook_line(told: Mapping[str, Any]) -> str:
-    """Return what is left of a search, in words."""
+    """Return what is left of a search, in words: what `with_hours` returns."""
     replicates = f" × {told['replicates']} replicates" if told["replicates"] > 1 else ""
     counts = f"{len(told['arms'])} arms × {told['trials']} settings{replicates} = {told['total']} trials"
     then = (
@@ -72,7 +90,33 @@ def outlook_line(told: Mapping[str, Any]) -> str:
         if told["missing"]
         else "the arms below are at those that won"
     )
-    return f"tuning first ({told['method']}): {counts}, {told['reused']} reused, {told['missing']} to run; {then}"
+    takes = f" in about {told['hours']:.2g} h" if told["missing"] and told["hours"] is not None else ""
+    left = f"{told['reused']} reused, {told['missing']} to run{takes}"
+    return f"tuning first ({told['method']}): {counts}, {left}; {then}"
+
+
+def preview_words(told: Mapping[str, Any]) -> str:
+    """Return at which settings the arms of a suite that tunes are shown."""
+    if told["missing"]:
+        return "tuning: the arms are shown at their own settings; preview again when the search is over"
+    return "tuning: the arms are shown at the settings that won"
+
+
+def note_own_settings(path: Path, what: str) -> None:
+    """Say of a suite that tunes that a command which does not search takes what the suite writes.
+
+    Args:
+        path: The suite file. What is wrong with it is said by whoever resolves it.
+        what: What the command does, for a person: "copies the baseline".
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    if "tuning" in document:
+        complain(
+            f"note: the suite tunes, and this searches nothing: it {what} at the settings that the suite writes"
+        )
 
 
 def refuse_search(plan: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,15 @@ class Tracker:
     A tracker is called in the launcher's process, by a thread of its own, from what the launcher has anyway: never in a
     step, and nothing waits for it. One that raises, or falls behind, is told of once and left out of the rest of
     the run. What a secret in the environment looks like is masked before it comes here.
+
+    Attributes:
+        libraries: Top-level modules that `begin` imports and the harness does not bring: `harness check` and
+            `harness plan` say which of them are missing, before a run is left without its curves.
+        install: The command that gets them.
     """
+
+    libraries: ClassVar[tuple[str, ...]] = ()
+    install: ClassVar[str] = ""
 
     def begin(self, trial: TrackedTrial, recipe: Mapping[str, Any]) -> TrialTracking:
         """Start to follow a trial. Libraries are imported here and not before.

@@ -1,4 +1,4 @@
-"""The two trees of a gate: base and candidate, each in a folder of its own with an environment that serves it."""
+"""The two trees of a gate or a comparison: base and candidate, each in a folder of its own with an environment that serves it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Side:
 
 @contextmanager
 def open_sides(
-    suite: Path, base: str, candidate: str | None, progress: Progress
+    suite: Path, base: str, candidate: str | None, progress: Progress, command: str = "gate"
 ) -> Iterator[tuple[Side, Side]]:
     """Give both sides, each exported into a temporary folder; the folders go in every case.
 
@@ -77,11 +77,12 @@ def open_sides(
         base: A revision.
         candidate: A revision, or None for the working tree as it is.
         progress: What shows a line where an environment has to be built.
+        command: The command that asks, "gate" or "compare", for messages.
 
     Raises:
         GateRefused: No git, no repository, an unknown revision, no suite on one side, or no environment.
     """
-    checkout = _find_checkout()
+    checkout = _find_checkout(command)
     commits = {"base": _commit(checkout, base), "candidate": _commit(checkout, candidate or "HEAD")}
     labels = {"base": base, "candidate": candidate or "working tree"}
     scratch = Path(tempfile.mkdtemp(prefix="harness-gate-")).resolve()
@@ -103,14 +104,14 @@ def open_sides(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _find_checkout() -> Path:
+def _find_checkout(command: str) -> Path:
     if shutil.which("git") is None:
-        raise GateRefused("git is not on the PATH; a gate on two commits takes it")
+        raise GateRefused(f"git is not on the PATH; harness {command} takes it for two commits")
     done = _run(["git", "rev-parse", "--show-toplevel"], Path.cwd())
     if done.returncode != 0:
         raise GateRefused(
-            f"{Path.cwd()}: not in a git repository; run the gate in a checkout, or compare two stored "
-            "results: harness gate BASE CANDIDATE"
+            f"{Path.cwd()}: not in a git repository; run this in a checkout, or give two stored results: "
+            f"harness {command} BASE CANDIDATE"
         )
     return Path(done.stdout.decode().strip()).resolve()
 

@@ -50,7 +50,11 @@ def suggest(arm: SuiteArm, before: Sequence[tuple[Setting, float]], seed: int) -
         arm: The arm, with what is searched.
         before: What was tried, and the score of each; larger is better.
         seed: The suite's seed.
+
+    Raises:
+        PluginError: Where Optuna is not installed.
     """
+    need_optuna()
     import optuna
 
     text = f"{seed}\x00{arm.name}\x00{len(before)}"

@@ -64,6 +64,8 @@ class Tried:
             "setting": dict(self.setting),
             "status": self.status,
             "validation_top1": self.validation_top1,
+            "train_seconds": self.train_seconds,
+            "training_flops": self.training_flops,
             "trials": list(self.trials),
         }
 

@@ -40,8 +40,9 @@ def unlike_arms(arm: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """Return in what two arms differ: their recipes by key path, data, salt, and the sources of their components."""
     recipes = (dict(flatten(one.get("recipe") or {})) for one in (arm, other))
     mine, theirs = recipes
+    names = _names(arm.get("recipe") or {}, other.get("recipe") or {})
     told = [
-        f"{key} is {mine.get(key)!r} there, {theirs.get(key)!r} here"
+        f"{_named(key, names)} is {mine.get(key)!r} there, {theirs.get(key)!r} here"
         for key in sorted(mine.keys() | theirs.keys())
         if mine.get(key) != theirs.get(key)
     ]
@@ -59,6 +60,36 @@ def unlike_arms(arm: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
         for name in sorted(sources.keys() & others.keys())
         if sources[name] != others[name]
     ]
+
+
+def _names(recipe: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, str]:
+    """Return what components of lists are called: `optimizer.adamw` for `optimizer[1]`; a lone optimizer is the one.
+
+    By the name of the first recipe, or where it has fewer of the second's; by place where a name stands twice.
+    """
+    found = {}
+    for key in recipe.keys() | other.keys():
+        lists = [side.get(key) for side in (recipe, other)]
+        sides = [[_name(one) for one in side] if isinstance(side, list) else [] for side in lists]
+        names = [*sides[0], *sides[1][len(sides[0]) :]]
+        if key == "optimizer" and len(names) < 2:
+            continue
+        found |= {
+            f"{key}[{place}]": f"{key}.{name}"
+            for place, name in enumerate(names)
+            if name and names.count(name) == 1
+        }
+    return found
+
+
+def _name(component: Any) -> str:
+    return str(component.get("name") or "") if isinstance(component, Mapping) else ""
+
+
+def _named(path: str, names: Mapping[str, str]) -> str:
+    """Return a key path with the name of the component that it begins with, in place of its number."""
+    start, bracket, rest = path.partition("]")
+    return names.get(start + bracket, start + bracket) + rest
 
 
 def flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

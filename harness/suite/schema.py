@@ -124,7 +124,7 @@ def _recipe_key(key: str, shape: str) -> dict[str, Any]:
 def _tuning() -> dict[str, Any]:
     table = json_schema(TuningSettings)
     table["properties"]["space"] = {"$ref": "#/$defs/space", "description": "what is searched in every arm"}
-    return {**table, "required": ["trials"]}
+    return table
 
 
 def _budget() -> dict[str, Any]:

@@ -19,7 +19,7 @@ from harness.registry.messages import join, quote
 from harness.suite.halton import halton
 from harness.suite.key_paths import addresses, read_values, with_values
 from harness.suite.parents import parent_arms
-from harness.suite.search_space import Space, beyond, count_of, holds, nth_value, value_of
+from harness.suite.search_space import Space, beyond, count_of, ends_of, holds, nth_value, value_of
 
 if TYPE_CHECKING:
     from harness.suite.load import Suite, SuiteArm
@@ -56,6 +56,22 @@ def quasi_random_settings(arm: SuiteArm, trials: int, seed: int, registry: Regis
     while len(settings) < trials:
         settings.append(new_setting(arm, settings, seed))
     return settings
+
+
+def end_settings(arm: SuiteArm, recipe: Mapping[str, Any], registry: Registry) -> list[dict[str, Any]]:
+    """Return the two settings at the ends of all that an arm searches, of lists the first and the last choice.
+
+    One that a component refuses is left out, and so is the arm's own: ends that go together only in part are
+    refused where the suite is read, as far as the search comes upon them.
+
+    Args:
+        arm: The arm.
+        recipe: Its recipe, resolved.
+        registry: Knows the components.
+    """
+    own = own_setting(arm, registry)
+    ends = [{path: ends_of(domain)[which] for path, domain in arm.space.items()} for which in (0, -1)]
+    return [one for one in ends if one and one != own and not with_values(recipe, one, registry)[1]]
 
 
 def new_setting(arm: SuiteArm, before: Sequence[Setting], seed: int) -> dict[str, Any]:

@@ -19,7 +19,13 @@ EDGE = 0.1
 """A winner within this share of a range from one of its ends lies at its edge: the best value may lie beyond."""
 
 _DIGITS = 4
-"""Significant digits of a number that is picked from a range: a finer grid than any tuning could tell apart."""
+"""Significant digits of a number that is picked from a range: a finer grid than any tuning could tell apart.
+
+A range that is narrow beside its ends has more: a thousandth of its width is always told.
+"""
+
+_NARROWEST = 1e-9
+"""Width of a range beside its larger end: below it, floating point itself would run out of values."""
 
 _STEP_TOLERANCE = 1e-9
 
@@ -148,7 +154,10 @@ def _unfit_range(one: Range) -> str:
     if one.log and one.low <= 0:
         return f"low must be more than 0 on a log scale, not {one.low:g}"
     if one.step is None:
-        return ""
+        is_narrow = not one.is_whole and _relative_width(one) < _NARROWEST
+        return (
+            f"low and high are too close to be told apart: {one.low!r} and {one.high!r}" if is_narrow else ""
+        )
     if one.log:
         return "a range has log or step, not both; a list of choices can hold any values"
     steps = (one.high - one.low) / one.step if one.step > 0 else 0.0
@@ -192,7 +201,12 @@ def nth_value(domain: Domain, index: int) -> Any:
 
 def rounded(domain: Range, value: float) -> float:
     """Return a number of a range in few digits, within its ends."""
-    return min(max(float(f"{value:.{_DIGITS}g}"), float(domain.low)), float(domain.high))
+    digits = max(_DIGITS, math.ceil(-math.log10(_relative_width(domain))) + 3)
+    return min(max(float(f"{value:.{digits}g}"), float(domain.low)), float(domain.high))
+
+
+def _relative_width(one: Range) -> float:
+    return (one.high - one.low) / max(abs(one.low), abs(one.high))
 
 
 def ends_of(domain: Domain) -> tuple[Any, ...]:

@@ -114,9 +114,9 @@ class MeasureSettings:
 
 @dataclass(frozen=True)
 class TuningSettings:
-    """`[tuning]`: trials of each arm's search, none for no search; what is searched stands in `space`."""
+    """`[tuning]`: trials of each arm's search, its own setting the first; what is searched stands in `space`."""
 
-    trials: Annotated[int, Interval(ge=0, le=1000)] = 0
+    trials: Annotated[int, Interval(ge=2, le=1000)]
     method: Literal["quasi-random", "tpe"] = "quasi-random"
     replicates: Annotated[int, Interval(ge=1, le=1000)] = 1
     metric: Literal["top1"] = "top1"

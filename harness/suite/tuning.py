@@ -39,10 +39,7 @@ def read_tuning(
     table = document.get("tuning", {})
     if not isinstance(table, Mapping):
         return {}, dict(arms), [Problem("tuning", f"must be a table, not {found(table)}")]
-    plain = {key: value for key, value in table.items() if key != "space"}
-    settings, problems = validate_table(TuningSettings, plain, "tuning", also=("space",))
-    if "tuning" in document and "trials" not in table:
-        problems.append(Problem("tuning.trials", "is missing: how many settings are tried for each arm"))
+    settings, problems = _settings(table) if "tuning" in document else ({}, [])
     common, bad = read_space(table.get("space", {}), "tuning.space")
     problems += bad
     tables = document.get("arms")
@@ -64,6 +61,24 @@ def read_tuning(
     if settings.get("trials") and not problems:
         problems += _arm_problems(made, settings, seed, registry)
     return settings, made, problems
+
+
+def _settings(table: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    """Return what `[tuning]` says beside its space, and what is wrong with it."""
+    plain = {key: value for key, value in table.items() if key != "space"}
+    settings, problems = validate_table(TuningSettings, plain, "tuning", also=("space",))
+    told = {
+        "is missing": ": how many settings are tried for each arm, its own the first",
+        "must be at least 2": ": an arm's own setting is the first; to tune nothing, take [tuning] away",
+    }
+    return settings, [
+        replace(
+            one, message=one.message + next((m for t, m in told.items() if one.message.startswith(t)), "")
+        )
+        if one.path == "tuning.trials"
+        else one
+        for one in problems
+    ]
 
 
 def _with_spaces(

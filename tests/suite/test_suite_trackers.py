@@ -1,17 +1,22 @@
 """`trackers` of a suite: checked as components are, and no part of a plan."""
 
+import re
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jsonschema
 import pytest
 
+from harness.contract import Tracker
 from harness.errors import Problem
 from harness.registry import discover
 from harness.suite.expand import expand
 from harness.suite.load import load
 from harness.suite.schema import suite_schema
+from harness.suite.trackers import missing_libraries
 
 
 def with_trackers(written: str, top: str) -> str:
@@ -66,3 +71,43 @@ def test_the_schema_knows_them() -> None:
     suite = {"schema": 1, "name": "a", "baseline": "b", "arms": {"b": {}}}
     assert not list(validator.iter_errors({**suite, "trackers": ["mlflow", {"name": "tensorboard"}]}))
     assert len(list(validator.iter_errors({**suite, "trackers": ["sam"]}))) == 1
+
+
+def test_a_tracker_without_its_libraries_is_told_with_the_command_that_gets_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    registry = discover(allow="first-party")
+    trackers = [{"name": "tensorboard", "params": {}}, {"name": "mlflow", "params": {}}]
+    installed = {"tensorboard", "mlflow", "alembic"}
+    asked: list[str] = []
+
+    def find(name: str) -> object:
+        asked.append(name)
+        return name if name in installed else None
+
+    monkeypatch.setattr("harness.suite.trackers.find_spec", find)
+    (line,) = missing_libraries(trackers, registry)
+    assert line.startswith("a run would go on without the tracker mlflow (needs sqlalchemy)")
+    assert "harness-bench[track]" in line
+    assert asked == ["tensorboard", "mlflow", "sqlalchemy", "alembic"]
+    installed -= {"tensorboard", "alembic"}
+    (line,) = missing_libraries(trackers, registry)
+    assert "trackers tensorboard (needs tensorboard) and mlflow (needs sqlalchemy, alembic);" in line
+    installed |= {"tensorboard", "alembic", "sqlalchemy"}
+    assert list(missing_libraries(trackers, registry)) == []
+
+
+def test_a_tracker_that_names_no_libraries_needs_none() -> None:
+    bare = type("Bare", (Tracker,), {})
+    registry = SimpleNamespace(find=lambda kind, name: name, load=lambda entry: bare)
+    assert list(missing_libraries([{"name": "bare", "params": {}}], registry)) == []  # type: ignore[arg-type]
+
+
+def test_the_extra_brings_every_library_that_first_party_trackers_name() -> None:
+    registry = discover(allow="first-party")
+    document = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    extra = {re.split(r"[<>=]", one)[0] for one in document["project"]["optional-dependencies"]["track"]}
+    entries = registry.entries("tracker")
+    assert {entry.name for entry in entries} == {"tensorboard", "mlflow"}
+    for entry in entries:
+        assert {name.replace("mlflow", "mlflow-skinny") for name in registry.load(entry).libraries} <= extra  # type: ignore[attr-defined]

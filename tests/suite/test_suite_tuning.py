@@ -213,7 +213,7 @@ def test_an_arm_searches_the_suites_space_and_its_own_over_it(loaded):
 
 def test_a_suite_that_tunes_nothing_is_planned_as_ever(loaded, manifest):
     suite = loaded(MIX)
-    assert suite.tuning["trials"] == 0 and not suite.arms["mix"].space
+    assert not suite.tuning and not suite.arms["mix"].space
     plan = plan_of(suite, manifest).to_json()
     assert "tuning" not in plan and not any({"tuned", "salt"} & set(arm) for arm in plan["arms"])
 
@@ -276,8 +276,24 @@ def test_a_suite_that_tunes_nothing_is_planned_as_ever(loaded, manifest):
             "tuning.space.optimizer.momentum.hihg",
             "high",
         ),
-        (TUNING.replace("trials = 6", "trials = -1"), "tuning.trials", "at least 0"),
-        (TUNING.replace("trials = 6", ""), "tuning.trials", "is missing"),
+        (TUNING.replace("trials = 6", "trials = -1"), "tuning.trials", "must be at least 2, not -1"),
+        (TUNING.replace("trials = 6", "trials = 0"), "tuning.trials", "take [tuning] away"),
+        (TUNING.replace("trials = 6", "trials = 1"), "tuning.trials", "own setting is the first"),
+        (TUNING.replace("trials = 6", "trials = true"), "tuning.trials", "whole number, not true"),
+        (TUNING.replace("trials = 6", 'trials = "6"'), "tuning.trials", 'whole number, not the text "6"'),
+        (TUNING.replace("trials = 6", "trials = 6.5"), "tuning.trials", "whole number, not 6.5"),
+        (TUNING.replace("trials = 6", "trials = 1001"), "tuning.trials", "at most 1000"),
+        (TUNING.replace("trials = 6", ""), "tuning.trials", "is missing: how many"),
+        (
+            TUNING + "optimizer.momentum = { low = 0.5, high = 0.5 }\n",
+            "tuning.space.optimizer.momentum",
+            "less than high",
+        ),
+        (
+            TUNING + "optimizer.momentum = { low = 0.5, high = 0.50000000001 }\n",
+            "tuning.space.optimizer.momentum",
+            "too close to be told apart",
+        ),
         (TUNING.replace("trials = 6", 'trials = 6\nmethod = "grid"'), "tuning.method", "quasi-random"),
         (TUNING.replace("trials = 6", "trials = 6\ntrails = 3"), "tuning.trails", "unknown key"),
         (
@@ -319,7 +335,7 @@ def test_an_arm_without_a_validation_split_is_refused(problems_of, loaded):
     more = '[arms.whole]\ndataset = { name = "digits", validation = 0.0 }\nvaries = ["dataset.validation"]\n'
     problem = problems_of(more + TUNING)["arms.whole.dataset.validation"]
     assert "chosen on the validation split" in problem.message
-    assert loaded(more + TUNING.replace("trials = 6", "trials = 0")).arms["whole"].space
+    assert not loaded(more).tuning  # which is no matter where nothing is tuned
 
 
 # The settings of a search, and the plans
@@ -334,6 +350,24 @@ def test_the_first_setting_is_the_arms_own_and_all_differ(loaded):
     assert len(set(rates)) == 40 and all(1e-3 <= rate <= 1.0 for rate in rates)
     assert settings[:10] == quasi_random_settings(arm, 10, suite.seed, suite.registry)
     assert settings[1:] != quasi_random_settings(arm, 40, suite.seed + 1, suite.registry)[1:]
+
+
+def test_a_narrow_range_still_gives_settings_that_differ(loaded):
+    suite = loaded(
+        "[tuning]\ntrials = 50\n[tuning.space]\noptimizer.momentum = { low = 0.9, high = 0.9001 }\n"
+    )
+    arm = suite.arms["plain"]
+    momenta = [
+        one["optimizer.momentum"] for one in quasi_random_settings(arm, 50, suite.seed, suite.registry)
+    ]
+    assert len(set(momenta)) == 50 and all(0.9 <= one <= 0.9001 for one in momenta[1:])
+    # A range that is wide beside its ends has four digits, as before.
+    assert {len(f"{value_of(Range(0.02, 0.3), index / 97):g}".lstrip("0.")) for index in range(97)} <= {
+        1,
+        2,
+        3,
+        4,
+    }
 
 
 def test_a_finite_space_is_tried_whole_before_anything_twice(loaded):

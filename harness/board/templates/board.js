@@ -1,5 +1,5 @@
 "use strict";
-// Sorting and filtering of the table, one confusion matrix at a time, curves that stand out. All content is in the page
+// Sorting of tables, filtering of the board, one confusion matrix at a time, curves that stand out. All content is in the page
 // without it: then the table stands in the order of ranks, and every matrix is shown.
 (function () {
   function all(selector, within) {
@@ -12,35 +12,37 @@
     return parent ? parent.appendChild(element) : element;
   }
 
-  var table = document.getElementById("board");
-  var body = table.tBodies[0];
-  var headings = all("th", table.tHead);
-  var rows = all("tr", body);
-
-  function valueOf(row, column) {
-    var text = row.cells[column].getAttribute("data-value");
+  function valueOf(cell, isText) {
+    var text = cell.hasAttribute("data-value") ? cell.getAttribute("data-value") : cell.textContent;
     var number = parseFloat(text);
-    return text === "" ? null : isNaN(number) || headings[column].className === "arm" ? text : number;
+    return text === "" || text === "–" ? null : isNaN(number) || isText ? text : number;
   }
-  function sortBy(column) {
-    var heading = headings[column], before = heading.getAttribute("aria-sort");
-    var direction = heading.getAttribute("data-first") === "descending" ? -1 : 1;
-    if (before) { direction = before === "ascending" ? -1 : 1; }
-    headings.forEach(function (other) { other.removeAttribute("aria-sort"); });
-    heading.setAttribute("aria-sort", direction === 1 ? "ascending" : "descending");
-    all("tr", body).sort(function (left, right) {
-      var a = valueOf(left, column), b = valueOf(right, column);
-      if (a === null || b === null) { return (a === null) - (b === null); }
-      return direction * (typeof a === "string" ? a.localeCompare(b) : a - b);
-    }).forEach(function (row) { body.appendChild(row); });
+  function sortable(table) {
+    var body = table.tBodies[0], headings = all("th", table.tHead);
+    function sortBy(column) {
+      var heading = headings[column], before = heading.getAttribute("aria-sort"), isText = heading.className === "arm";
+      var direction = heading.getAttribute("data-first") === "descending" ? -1 : 1;
+      if (before) { direction = before === "ascending" ? -1 : 1; }
+      headings.forEach(function (other) { other.removeAttribute("aria-sort"); });
+      heading.setAttribute("aria-sort", direction === 1 ? "ascending" : "descending");
+      all("tr", body).sort(function (left, right) {
+        var a = valueOf(left.cells[column], isText), b = valueOf(right.cells[column], isText);
+        if (a === null || b === null) { return (a === null) - (b === null); }
+        return direction * (typeof a === "string" || typeof b === "string" ? String(a).localeCompare(b) : a - b);
+      }).forEach(function (row) { body.appendChild(row); });
+    }
+    headings.forEach(function (heading, column) {
+      var button = make("button", null, { type: "button" }, heading.textContent);
+      button.addEventListener("click", function () { sortBy(column); });
+      heading.textContent = "";
+      heading.appendChild(button);
+    });
+    if (table === board && headings.length) { headings[0].setAttribute("aria-sort", "ascending"); }
   }
-  headings.forEach(function (heading, column) {
-    var button = make("button", null, { type: "button" }, heading.textContent);
-    button.addEventListener("click", function () { sortBy(column); });
-    heading.textContent = "";
-    heading.appendChild(button);
-  });
-  if (headings.length) { headings[0].setAttribute("aria-sort", "ascending"); }
+  var board = document.getElementById("board");
+  var rows = all("tr", board.tBodies[0]);
+  sortable(board);
+  all("table.sortable").forEach(sortable);
 
   function addFilter() {
     var place = document.getElementById("filter");

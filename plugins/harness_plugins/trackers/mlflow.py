@@ -8,10 +8,10 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from harness.contract import TrackedTrial, Tracker, TrialTracking
-from harness_plugins.trackers.numbers import flat, results
+from harness_plugins.trackers.numbers import INSTALL, flat, results
 
 _NOT_IN_A_KEY = re.compile(r"[^\w .:/-]", re.ASCII)
 _KEY_LENGTH, _VALUE_LENGTH, _BATCH = 250, 5000, 100
@@ -22,10 +22,11 @@ _KEY_LENGTH, _VALUE_LENGTH, _BATCH = 250, 5000, 100
 class Mlflow(Tracker):
     """A run for each trial, its recipe as parameters, its curves as metrics, its results under `test/`.
 
-    By default nothing leaves the machine: the store is `results/<suite>/tracking/mlflow/mlflow.db`, which
-    `mlflow ui --backend-store-uri sqlite:///…/mlflow.db` shows (MLflow 3 has given up its plain file store). MLflow's
-    telemetry is switched off. Runs are made by its client, which adds neither the user's name nor the path of the
-    command. Needs the extra `track`: about 560 MB, and some seconds to import, in the launcher's process alone.
+    By default nothing leaves the machine: the store is `results/<suite>/tracking/mlflow/mlflow.db` (MLflow 3 has given
+    up its plain file store). MLflow's telemetry is switched off. Runs are made by its client, which adds neither the
+    user's name nor the path of the command. Needs the extra `track`, and some seconds to import, in the launcher's
+    process alone. The extra has MLflow's client without its pages (`mlflow-skinny`); the whole package shows the runs,
+    in an environment of its own: `uvx mlflow ui --backend-store-uri sqlite:///…/mlflow.db`.
 
     When not to use it: with several launchers on one SQLite store; name a server then.
 
@@ -34,6 +35,9 @@ class Mlflow(Tracker):
             out. Credentials belong in MLflow's own environment variables, not in a suite.
         experiment: Name of the experiment; the suite's where it is left out.
     """
+
+    libraries: ClassVar[tuple[str, ...]] = ("mlflow", "sqlalchemy", "alembic")
+    install: ClassVar[str] = INSTALL
 
     tracking_uri: str | None = None
     experiment: str | None = None
@@ -87,7 +91,7 @@ def _client_class() -> Any:
     try:
         from mlflow import MlflowClient
     except ImportError as error:
-        raise ImportError(f"{error}; install it with: pip install 'harness-bench[track]'") from error
+        raise ImportError(f"{error}; get it: {INSTALL}") from error
     for name in ("alembic", "mlflow"):
         logging.getLogger(name).setLevel(logging.WARNING)  # a line for each table that it makes
     return MlflowClient

@@ -1,9 +1,11 @@
-"""A recipe and a record as the flat names and numbers that trackers keep."""
+"""What trackers share: a recipe and a record as flat names and numbers, and where their libraries come from."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+INSTALL = "pip install 'harness-bench[track]'; in a checkout: pip install -c constraints.txt -e '.[track]'"
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, str]:

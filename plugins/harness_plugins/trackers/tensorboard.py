@@ -6,10 +6,10 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from harness.contract import TrackedTrial, Tracker, TrialTracking
-from harness_plugins.trackers.numbers import results
+from harness_plugins.trackers.numbers import INSTALL, results
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,9 @@ class TensorBoard(Tracker):
     When not to use it: to compare arms; its smoothed curves have no intervals, the leaderboard has.
     """
 
+    libraries: ClassVar[tuple[str, ...]] = ("tensorboard",)
+    install: ClassVar[str] = INSTALL
+
     def begin(self, trial: TrackedTrial, recipe: Mapping[str, Any]) -> TrialTracking:
         """Open the trial's event file and write its recipe."""
         following = _Events(trial)
@@ -35,7 +38,7 @@ class _Events(TrialTracking):
         try:
             from tensorboard.summary.writer.event_file_writer import EventFileWriter
         except ImportError as error:
-            raise ImportError(f"{error}; install it with: pip install 'harness-bench[track]'") from error
+            raise ImportError(f"{error}; get it: {INSTALL}") from error
 
         self._writer: Any = EventFileWriter(str(trial.folder / trial.arm / str(trial.replicate)))
         self._step = 0

@@ -1,0 +1,47 @@
+"""In what two machines or environments differ, with the values of both: words for a comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.board.gate_hosts import speed_keys
+
+Json = Mapping[str, Any]
+
+MOST = 4
+"""Differences that are told; more are counted, and the JSON has them all."""
+_PREFIXES = ("libraries.", "speed.")
+
+
+def differences_in_words(differs: Sequence[str], hosts: Sequence[Json | None]) -> str:
+    """Return `torch 2.9.1 in the base, 2.15.0 in the candidate; and 3 more`; torch, which decides most, comes first.
+
+    Args:
+        differs: Keys as `gate_hosts.differing` names them, and others, which are told as they are.
+        hosts: The fingerprints of base and candidate.
+    """
+    base, candidate = (speed_keys(host) for host in hosts)
+    ordered = sorted(differs, key=lambda key: key != "libraries.torch")
+    told = [
+        f"{_name(key)} {_value(key, base.get(key))} in the base, {_value(key, candidate.get(key))} in the candidate"
+        if key in base or key in candidate
+        else key
+        for key in ordered[:MOST]
+    ]
+    more = [f"and {len(ordered) - MOST} more"] if len(ordered) > MOST else []
+    return "; ".join([*told, *more])
+
+
+def _name(key: str) -> str:
+    for prefix in _PREFIXES:
+        key = key.removeprefix(prefix)
+    return key.removesuffix("_bytes")
+
+
+def _value(key: str, value: Any) -> str:
+    if value is None or value == []:
+        return "none"
+    if key == "speed.memory_bytes":
+        return f"{value} GiB"  # as `speed_keys` rounds it
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
