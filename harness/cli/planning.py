@@ -14,7 +14,8 @@ from harness.cli.resolution import resolution_lines, resolution_of
 from harness.cli.running import Ready, Settings, disk_bytes, make_ready
 from harness.cli.tuning import outlook, outlook_line
 from harness.launch.parents import Parents
-from harness.record.store import Reading, Store
+from harness.record.reading import Reading
+from harness.record.store import Store
 from harness.suite.copies import is_baseline
 from harness.suite.plan import Plan, needed_replicates
 
@@ -166,7 +167,7 @@ def summarise(
     }
 
 
-def _trained_again(plan: Plan, store: Store, reading: Reading) -> Counter[str]:
+def _trained_again(plan: Plan, store: Store, reading: Reading[dict[str, Any]]) -> Counter[str]:
     """Return, by arm, how many trials with a record run again: their weights are gone, and a child needs them."""
     statuses = {trial: record["status"] for trial, record in reading.good().items()}
     missing = [trial for trial in plan.trials if trial.id not in statuses]

@@ -25,7 +25,7 @@ from harness.suite.prepare import PreparedData, default_cache, prepare
 if TYPE_CHECKING:
     from harness.launch.options import RunSummary
     from harness.launch.progress import Progress
-    from harness.record.store import Reading
+    from harness.record.reading import Reading
     from harness.suite.plan import Plan
 
 _RECORD_BYTES = 20_000
@@ -190,7 +190,7 @@ def _preloads(ready: Ready) -> Iterator[str]:
                 continue
 
 
-def _reused(reading: Reading) -> Iterator[str]:
+def _reused(reading: Reading[dict[str, Any]]) -> Iterator[str]:
     """Say where records that are about to be reused were made with other libraries or another engine."""
     counts: dict[str, int] = {}
     for record in reading.good().values():
