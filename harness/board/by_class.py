@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Mapping, Sequence
-from itertools import repeat
-from operator import add, mul, sub, truediv
+from operator import sub
 from typing import Any
 
+from harness.board.columns import Column, squares_about, table_of, totals_of
 from harness.board.rows import shown
-from harness.board.select import ArmTrials, Record, value_at
-from harness.board.statistics import deviation_of, estimate, mean_of, student_t_quantile
+from harness.board.select import ArmTrials, value_at
+from harness.board.statistics import estimate, mean_of, student_t_quantile
+from harness.record.attempt import BINS, Attempt
 
 Json = dict[str, Any]
 Arms = Mapping[str, Json]
 
-_HUNDRED = repeat(100.0)
 MOST_CLASSES = 200
 """Above so many classes there are no half-widths: the board is to stay readable by a program, too."""
 
@@ -68,79 +68,75 @@ def _test_of(manifest: Json) -> Json:
     }
 
 
-def _rates(trials: ArmTrials, counts: Sequence[Any]) -> dict[int, list[float]]:
-    """Return by replicate the per cent of each class that is right; a class without examples is left at NaN."""
-    found = {}
-    if not _are_numbers(counts, len(counts)):
+def _rates(trials: ArmTrials, counts: Sequence[Any]) -> dict[int, bytes]:
+    """Return by replicate the per cent of each class that is right, packed; a class without examples is NaN."""
+    if not counts or not all(type(count) is int and count >= 0 for count in counts):
         return {}
-    has_all = all(counts)
-    for replicate, record in trials.good.items():
-        right = value_at(record, "results", "test", "class_correct")
-        if not _are_numbers(right, len(counts)):
-            continue
-        if has_all:
-            found[replicate] = list(map(truediv, map(mul, _HUNDRED, right), counts))
-        else:
-            found[replicate] = [100.0 * r / n if n else math.nan for r, n in zip(right, counts, strict=True)]
+    found = {}
+    for replicate, one in trials.good.items():
+        right = array("i", one.class_correct or b"")
+        if len(right) == len(counts):
+            shares = [100.0 * r / n if n else math.nan for r, n in zip(right, counts, strict=True)]
+            found[replicate] = array("d", shares).tobytes()
     return found
 
 
-def _accuracy(own: Mapping[int, Sequence[float]], alpha: float) -> Json:
-    mean, half = _over_replicates(list(own.values()), alpha)
+def _accuracy(own: Mapping[int, bytes], alpha: float) -> Json:
+    mean, half = _over_replicates(table_of(list(own.values())), alpha)
     return {"accuracy": mean, "half_width": half}
 
 
-def _difference(
-    own: Mapping[int, Sequence[float]], other: Mapping[int, Sequence[float]], alpha: float
-) -> Json:
-    common = sorted(own.keys() & other.keys())
-    same = [replicate for replicate in common if len(own[replicate]) == len(other[replicate])]
-    rows = [list(map(sub, own[one], other[one])) for one in same]
-    mean, half = _over_replicates(rows, alpha)
+def _difference(own: Mapping[int, bytes], other: Mapping[int, bytes], alpha: float) -> Json:
+    same = sorted(one for one in own.keys() & other.keys() if len(own[one]) == len(other[one]))
+    mine, theirs = (table_of([side[one] for one in same]) for side in (own, other))
+    columns = [array("d", map(sub, *pair)) for pair in zip(mine, theirs, strict=True)]
+    mean, half = _over_replicates(columns, alpha)
     return {"difference": mean, "difference_half_width": half}
 
 
 def _over_replicates(
-    rows: Sequence[Sequence[float]], alpha: float
+    columns: Sequence[Column], alpha: float
 ) -> tuple[list[float | None] | None, list[float | None] | None]:
     """Return means and half-widths by column; None where there is no row, null for a class without examples."""
-    if not rows:
+    if not columns:
         return None, None
-    columns = list(zip(*rows, strict=True))
-    means = [_rounded(mean_of(column)) for column in columns]
-    if len(columns) > MOST_CLASSES or len(rows) < 2:
-        return means, None
-    factor = student_t_quantile(alpha / 2, len(rows) - 1) / math.sqrt(len(rows))
-    return means, [_rounded(factor * (deviation_of(column) or 0.0)) for column in columns]
+    count = len(columns[0])
+    means = [mean_of(column) for column in columns]
+    if len(columns) > MOST_CLASSES or count < 2:
+        return list(map(_rounded, means)), None
+    factor = student_t_quantile(alpha / 2, count - 1) / math.sqrt(count)
+    deviations = (
+        math.sqrt(squares_about(column, mean) / (count - 1))
+        for column, mean in zip(columns, means, strict=True)
+    )
+    return list(map(_rounded, means)), [_rounded(factor * one) for one in deviations]
 
 
-def _confusion(good: Sequence[Record], classes: int) -> list[list[float]] | None:
+def _confusion(good: Sequence[Attempt], classes: int) -> list[list[float]] | None:
     """Return the share of each class's examples that are taken for each class, over all good replicates."""
-    sums = [0.0] * classes**2
-    found = False
-    for record in good:
-        counts = value_at(record, "results", "test", "confusion")
-        if classes and _are_numbers(counts, classes**2):
-            sums = list(map(add, sums, counts))
-            found = True
-    if not found:
+    whole = classes**2 * array("i").itemsize
+    tables = [one.confusion for one in good if one.confusion and len(one.confusion) == whole]
+    if not tables:
         return None
+    sums = totals_of(tables, "i")
     rows = [sums[start : start + classes] for start in range(0, classes**2, classes)]
     return [[round(one / (sum(row) or 1.0), 4) for one in row] for row in rows]
 
 
-def _reliability(good: Sequence[Record], alpha: float) -> Json:
+def _reliability(good: Sequence[Attempt], alpha: float) -> Json:
     """Return confidence and accuracy by bin over all good replicates, and the expected calibration error.
 
     The error is that of Naeini et al. 2015, the sum over bins of |accuracy - confidence| times the bin's share: of
     each replicate for itself, then the mean, since pooling would average the replicates' errors away.
     """
-    bins = [told for record in good if (told := _bins_of(record)) is not None]
-    if not bins:
+    tables = [one.reliability for one in good if one.reliability]
+    # All of one arm have as many bins; of a plugin's own the first says how many.
+    tables = [table for table in tables if len(table) == len(tables[0])]
+    if not tables:
         return {"reliability": None, "calibration_error": None}
-    pooled = [tuple(map(math.fsum, zip(*column, strict=True))) for column in zip(*bins, strict=True)]
-    total = math.fsum(count for count, _, _ in pooled)
-    errors = [100.0 * _error(told) for told in bins]
+    sums = totals_of(tables, "d")
+    bins = len(sums) // len(BINS)
+    total = math.fsum(sums[:bins])
     return {
         "reliability": [
             {
@@ -148,40 +144,18 @@ def _reliability(good: Sequence[Record], alpha: float) -> Json:
                 "accuracy": round(correct / count, 4),
                 "share": round(count / total, 4),
             }
-            for count, correct, confidence in pooled
+            for count, correct, confidence in zip(*(sums[n * bins :][:bins] for n in range(3)), strict=True)
             if count
         ],
-        "calibration_error": shown(estimate(errors, alpha)),
+        "calibration_error": shown(estimate([100.0 * _error(table) for table in tables], alpha)),
     }
 
 
-def _bins_of(record: Record) -> list[tuple[float, float, float]] | None:
-    told = value_at(record, "results", "test", "reliability")
-    columns = [value_at(told, name) for name in ("count", "correct", "confidence")]
-    if not isinstance(columns[0], (list, array)) or not all(
-        _are_numbers(one, len(columns[0])) for one in columns
-    ):
-        return None
-    bins = list(zip(*columns, strict=True))
-    return bins if sum(columns[0]) > 0 else None
-
-
-def _error(bins: Sequence[tuple[float, float, float]]) -> float:
-    counts, correct, confidence = zip(*bins, strict=True)
-    return math.fsum(map(abs, map(sub, correct, confidence))) / math.fsum(counts)
-
-
-def _are_numbers(values: object, length: int) -> bool:
-    """Return whether this is a list of so many finite numbers: a record may be of any age and shape."""
-    if not isinstance(values, (list, array)) or not len(values) == length > 0:
-        return False
-    if isinstance(values, array) and values.typecode == "i":  # whole numbers: all are finite
-        return True
-    try:
-        plain = isinstance(values, array) or bool not in map(type, values)
-        return plain and math.isfinite(math.fsum(values))
-    except (TypeError, OverflowError):
-        return False
+def _error(table: bytes) -> float:
+    values = array("d", table)
+    bins = len(values) // len(BINS)
+    count, correct, confidence = values[:bins], values[bins : 2 * bins], values[2 * bins :]
+    return math.fsum(map(abs, map(sub, correct, confidence))) / math.fsum(count)
 
 
 def _rounded(value: float) -> float | None:

@@ -116,27 +116,24 @@ def _counted(copies: Sequence[Json], differs: Callable[[Json], bool | None], rul
 def _splits(trials: Mapping[str, ArmTrials], seed: int) -> list[Json]:
     """Return the runs split by time, slot and device: residuals of test accuracy, in points."""
     residuals: Cells = {}
-    records: dict[tuple[str, int], Record] = {}
+    starts: dict[tuple[str, int], datetime] = {}
+    places: dict[tuple[str, int], Any] = {}
     for name, arm in sorted(trials.items()):
-        top1 = {
-            replicate: value
-            for replicate, record in sorted(arm.good.items())
-            if (value := number_at(record, "results", "test", "top1")) is not None
-        }
-        if len(top1) < 2:
+        if len(arm.good) < 2:
             continue
+        top1 = {replicate: one.top1 for replicate, one in arm.good.items() if one.top1 is not None}
         mean = mean_of(list(top1.values()))
         for replicate, value in top1.items():
-            residuals[name, replicate] = value - mean
-            records[name, replicate] = arm.good[replicate]
-    starts = {cell: start for cell, record in records.items() if (start := _started(record)) is not None}
-    devices = {
-        cell: device for cell, record in records.items() if (device := value_at(record, "place", "device"))
-    }
+            cell, attempt = (name, replicate), arm.good[replicate]
+            residuals[cell] = value - mean
+            places[cell] = attempt.rest["place"]
+            if (start := _started(attempt.started_at)) is not None:
+                starts[cell] = start
+    devices = {cell: device for cell, place in places.items() if (device := value_at(place, "device"))}
     slots = {
         cell: f"{device} slot {slot}"
         for cell, device in devices.items()
-        if isinstance(slot := value_at(records[cell], "place", "slot"), int)
+        if isinstance(slot := places[cell].get("slot"), int)
     }
     return [
         _told("time", split_p(residuals, _halves(starts), f"{seed}/time"), "no time of start", "one moment"),
@@ -145,9 +142,9 @@ def _splits(trials: Mapping[str, ArmTrials], seed: int) -> list[Json]:
     ]
 
 
-def _started(record: Record) -> datetime | None:
+def _started(text: str | None) -> datetime | None:
     try:
-        return datetime.fromisoformat(str(record.get("started_at")))
+        return datetime.fromisoformat(str(text))
     except ValueError:
         return None
 

@@ -8,7 +8,7 @@ from harness.board import wording
 from harness.board.axes import WIDE, Scale, axis_x
 from harness.board.charts import Json, figure, shorten, width_of
 from harness.board.markup import EMPTY, tag
-from harness.board.time_split import PARTS
+from harness.record.attempt import SECONDS
 
 TOP, LINE, RIGHT = 16.0, 24.0, 96.0
 MOST_ARMS = 200
@@ -35,7 +35,7 @@ def time_split(board: Json) -> Markup:
     parts = axis_x(x, TOP, bottom)
     for index, ((_, split), name, total) in enumerate(zip(told, names, totals, strict=True)):
         y, start, bars = TOP + LINE * (index + 0.5), 0.0, []
-        for part in PARTS:
+        for part in SECONDS:
             if seconds := split[part]:
                 title = tag(
                     "title", f"{name}, {WORDS[part]}: {wording.duration(seconds)} ({seconds / total:.1%})"
@@ -51,7 +51,7 @@ def time_split(board: Json) -> Markup:
         "Mean seconds of a good trial, from the accuracy trials; speed is judged by the timing pass alone"
     )
     drawing = figure(WIDE, bottom + 42, parts, caption, ((left + WIDE - RIGHT) / 2, bottom + 36, "seconds"))
-    used = [part for part in PARTS if any(split[part] for _, split in told)]
+    used = [part for part in SECONDS if any(split[part] for _, split in told)]
     items = [tag("li", _swatch(part), tag("span", WORDS[part])) for part in used]
     return drawing + tag("ul", *items, class_="legend")
 

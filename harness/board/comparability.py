@@ -17,13 +17,14 @@ board is stamped; even then rounds of different machines are not paired with eac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from harness.board.alike import Comparable, group_alike
+from harness.board.alike import Comparable, Group, group_alike
 from harness.board.gate_hosts import speed_keys
 from harness.board.select import Record, value_at
+from harness.record.attempt import Attempt
 
 Json = dict[str, Any]
 Shared = Mapping[str, Any]
@@ -69,39 +70,46 @@ def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
 
 def comparable_records(
-    plan: Mapping[str, Any], records: Sequence[Record], shared: Shared, *, allow_mixed: bool = False
-) -> Comparable:
-    """Return the trial records whose accuracy may be compared.
+    plan: Mapping[str, Any], attempts: Sequence[Attempt], shared: Shared, *, allow_mixed: bool = False
+) -> Comparable[Attempt]:
+    """Return the attempts whose accuracy may be compared.
 
     Arms may differ in what their `varies` declares, so a record is held against the arm that it is a trial of: a
     group is in what its records are unlike their plan, and the usual one is nothing.
 
     Args:
         plan: The plan as JSON.
-        records: Trial records of any kind; those of another plan or protocol pass, `select` tells of them.
+        attempts: Of any plan; those of another plan or protocol pass, `select` tells of them.
         shared: By hash, what the records refer to.
         allow_mixed: Pool all of them.
     """
-    arms = {str(arm["name"]): arm for arm in plan.get("arms", [])}
     places = {trial["id"]: (number, str(trial["arm"])) for number, trial in enumerate(plan.get("trials", []))}
-    unlike = _unlike(plan, arms, shared)
-
-    def place_of(record: Record) -> tuple[int, int] | None:
-        place = places.get(str(record.get("trial")))
-        if place is None or record.get("protocol") != plan.get("protocol"):
-            return None
-        return place[0], 0
-
-    def entries_of(record: Record) -> tuple[Hashable, Callable[[], Mapping[str, Any]]]:
-        arm = places[str(record.get("trial"))][1]
-        return _key(record, arm), lambda: unlike(record, arm)
-
-    return group_alike(records, place_of, entries_of, "trials", "record", allow_mixed)[0]
+    unlike = _unlike(plan, shared)
+    protocol = plan.get("protocol")
+    passing: list[Attempt] = []
+    # What the attempts of an arm hang on stands under `rest`, which most of them share.
+    batches: dict[tuple[str, int], list[tuple[int, Attempt]]] = {}
+    for attempt in attempts:
+        place = places.get(attempt.trial)
+        if place is None or attempt.rest["protocol"] != protocol:
+            passing.append(attempt)
+        else:
+            batches.setdefault((place[1], id(attempt.rest)), []).append((place[0], attempt))
+    found, _ = group_alike(
+        (
+            Group(unlike(members[0][1].rest, arm), [one for _, one in members], (min(members)[0], 0))
+            for (arm, _), members in batches.items()
+        ),
+        "trials",
+        "record",
+        allow_mixed,
+    )
+    return replace(found, members=[*passing, *found.members])
 
 
 def comparable_timings(
     plan: Mapping[str, Any], timings: Sequence[Record], shared: Shared, *, allow_mixed: bool = False
-) -> Comparable:
+) -> Comparable[Record]:
     """Return the timings whose speed and memory may be compared: those of one kind of machine.
 
     Of several timings of one arm in one round on one kind of machine the first counts. Where machines are pooled on
@@ -113,27 +121,22 @@ def comparable_timings(
         shared: By hash, what they refer to.
         allow_mixed: Pool all of them.
     """
-    arms = {str(arm["name"]): arm for arm in plan.get("arms", [])}
-    order = {name: number for number, name in enumerate(arms)}
-    unlike = _unlike(plan, arms, shared)
+    order = {str(arm["name"]): number for number, arm in enumerate(plan.get("arms", []))}
+    unlike = _unlike(plan, shared)
 
-    def place_of(timing: Record) -> tuple[int, int] | None:
-        return int(timing.get("round") or 0), order.get(str(timing.get("arm")), len(order))
-
-    def entries_of(timing: Record) -> tuple[Hashable, Callable[[], Mapping[str, Any]]]:
+    def alone(timing: Record) -> Group[Record]:
         arm, name = str(timing.get("arm")), value_at(timing, "refs", "host")
+        entries = {
+            **(unlike(timing, arm) if arm in order else {}),
+            **speed_entries(shared.get(name) if isinstance(name, str) else None, name),
+        }
+        return Group(entries, [timing], (int(timing.get("round") or 0), order.get(arm, len(order))))
 
-        def entries() -> Mapping[str, Any]:
-            own = unlike(timing, arm) if arm in arms else {}
-            return {**own, **speed_entries(shared.get(name) if isinstance(name, str) else None, name)}
-
-        return (name, _key(timing, arm)), entries
-
-    found, shown = group_alike(timings, place_of, entries_of, "timings", "timing", allow_mixed)
+    found, shown = group_alike(map(alone, timings), "timings", "timing", allow_mixed)
     return replace(found, members=_numbered([_first_of_each(group.members) for group in shown]))
 
 
-def comparability_of(accuracy: Comparable, speed: Comparable) -> Json:
+def comparability_of(accuracy: Comparable[Any], speed: Comparable[Any]) -> Json:
     """Return the board's `comparability`."""
     return {
         "accuracy": accuracy.groups,
@@ -143,15 +146,9 @@ def comparability_of(accuracy: Comparable, speed: Comparable) -> Json:
     }
 
 
-def _key(record: Record, arm: str) -> Hashable:
-    refs = record.get("refs") or {}
-    return arm, refs.get("recipe"), refs.get("manifest"), record.get("schema"), record.get("world_size")
-
-
-def _unlike(
-    plan: Mapping[str, Any], arms: Mapping[str, Json], shared: Shared
-) -> Callable[[Record, str], Mapping[str, Any]]:
+def _unlike(plan: Mapping[str, Any], shared: Shared) -> Callable[[Record, str], Mapping[str, Any]]:
     """Return what tells in which entries a record is unlike the arm of the plan that it belongs to."""
+    arms = {str(arm["name"]): arm for arm in plan.get("arms", [])}
     manifests = plan.get("manifests") or {}
 
     def unlike(record: Record, arm: str) -> Mapping[str, Any]:

@@ -27,9 +27,10 @@ from harness.board.comparability import (
 from harness.board.compare_speed import compare_speed
 from harness.board.compare_verdict import Row, Rules, judge_all
 from harness.board.environment import shared_of
-from harness.board.select import ArmTrials, Record, number_at, select, value_at
+from harness.board.select import ArmTrials, Record, number_at, rests_of, select, value_at
 from harness.board.statistics import estimate
 from harness.board.verdict import rules_of
+from harness.record.attempt import Attempt, attempts_of
 from harness.record.unlike import unlike_arms
 
 SCHEMA = 1
@@ -43,7 +44,7 @@ class Given:
     Attributes:
         label: As a person names it: a folder, or a revision.
         plan: The plan as JSON.
-        records: Its trial records.
+        records: Its trial records, as JSON or flat.
         timings: Its timings.
         shared: By hash, what they refer to.
         set_aside: What could not be read.
@@ -52,7 +53,7 @@ class Given:
 
     label: str
     plan: Mapping[str, Any]
-    records: Sequence[Record]
+    records: Sequence[Mapping[str, Any] | Attempt]
     timings: Sequence[Record]
     shared: Mapping[str, Any]
     set_aside: Sequence[Any] = ()
@@ -116,7 +117,7 @@ def has_compared(report: Mapping[str, Any]) -> bool:
 
 
 def _side(given: Given) -> _Side:
-    accuracy = comparable_records(given.plan, given.records, given.shared)
+    accuracy = comparable_records(given.plan, attempts_of(given.records), given.shared)
     pace = comparable_timings(given.plan, given.timings, given.shared)
     trials, notes = select(given.plan, accuracy.members)
     notes = [*notes, *accuracy.notes, *pace.notes]
@@ -180,10 +181,11 @@ def _top1(side: _Side, name: str, trials: ArmTrials) -> dict[int, float]:
     manifest = (side.given.plan.get("manifests") or {}).get(side.arms[name].get("data")) or {}
     classes = manifest.get("classes")
     count = len(classes) if isinstance(classes, list) else int(classes or 0)
-    found = (number_at(record, "chance_top1") for record in trials.counted.values())
+    found = (number_at(one.rest, "chance_top1") for one in trials.counted.values())
     chance = 100.0 / count if count else next((value for value in found if value is not None), 0.0)
     top1 = rows.test_top1(trials, chance)
-    return {at: value for at, value in top1.items() if not trials.counted[at].get("changes")}
+    changed = trials.changed
+    return {at: value for at, value in top1.items() if at not in changed}
 
 
 def _unlike(name: str, sides: Sequence[_Side]) -> list[str]:
@@ -210,7 +212,7 @@ def _pairs(
     if (sides[0].arms[name].get("salt") or "") != (sides[1].arms[name].get("salt") or ""):
         return None, "their salts differ"
     for at in sorted(trials[0].good.keys() & trials[1].good.keys()):
-        orders = {value_at(own.good[at], "digests", "order") for own in trials} - {None}
+        orders = {own.good[at].order for own in trials} - {None}
         if len(orders) > 1:
             return None, "the order of the samples differs"
     return sorted(values[0].keys() & values[1].keys()), ""
@@ -228,7 +230,7 @@ def _stamps(trials: Sequence[ArmTrials]) -> list[str]:
             stamps.append(f"{word}: {len(own.planned) - missing} of {len(own.planned)} replicates")
         if failed := len(own.counted) - len(own.good):
             stamps.append(f"{word}: {failed} of {len(own.counted)} failed")
-        if changed := sum(bool(record.get("changes")) for record in own.counted.values()):
+        if changed := len(own.changed):
             stamps.append(f"{word}: {changed} replicates changed global state, and take no part")
     return stamps
 
@@ -237,10 +239,7 @@ def _bit_equal(trials: Sequence[ArmTrials]) -> Json | None:
     """Return of how many common replicates weights and outputs are equal, bit for bit; None where none tells."""
     equal = told = 0
     for at in trials[0].good.keys() & trials[1].good.keys():
-        digests = [
-            [value_at(own.good[at], "digests", key) for key in ("final_weights", "evaluation_outputs")]
-            for own in trials
-        ]
+        digests = [[own.good[at].final_weights, own.good[at].evaluation_outputs] for own in trials]
         if None not in (*digests[0], *digests[1]):
             told += 1
             equal += digests[0] == digests[1]
@@ -248,7 +247,7 @@ def _bit_equal(trials: Sequence[ArmTrials]) -> Json | None:
 
 
 def _head(side: _Side) -> Json:
-    counted = [record for arm in side.trials.values() for record in arm.counted.values()]
+    counted = rests_of(one for arm in side.trials.values() for one in arm.counted.values())
     states = shared_of(counted, "code", side.given.shared).values()
     commits = sorted({str(commit) for state in states if (commit := value_at(state, "commit"))})
     return {
@@ -277,6 +276,6 @@ def _notes(sides: Sequence[_Side]) -> list[str]:
 
 
 def _hosts(side: _Side) -> list[str]:
-    counted = [record for arm in side.trials.values() for record in arm.counted.values()]
+    counted = rests_of(one for arm in side.trials.values() for one in arm.counted.values())
     hosts = shared_of(counted, "host", side.given.shared).values()
     return sorted({repr(value_at(host, "accuracy")) for host in hosts if host is not None})

@@ -34,7 +34,7 @@ def chance_of(plan: Mapping[str, Any], arm: Json, trials: ArmTrials) -> float:
     """Return the accuracy of guessing, in points: from the manifest, else from what a record says of it."""
     if classes := _classes(_manifest(plan, arm)):
         return 100.0 / classes
-    told = (number_at(record, "chance_top1") for record in trials.counted.values())
+    told = (number_at(one.rest, "chance_top1") for one in trials.counted.values())
     return next((value for value in told if value is not None), 0.0)
 
 

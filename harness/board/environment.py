@@ -13,7 +13,7 @@ Shared = Mapping[str, Any]
 
 
 def shared_of(records: Iterable[Record], name: str, shared: Shared) -> dict[str, Any]:
-    """Return by hash what `records` refer to as `name`; None where it is not among `shared`."""
+    """Return by hash what `records`, each with its `refs`, refer to as `name`; None where it is not in `shared`."""
     hashes = {digest for record in records if isinstance(digest := value_at(record, "refs", name), str)}
     return {digest: shared.get(digest) for digest in sorted(hashes)}
 

@@ -12,11 +12,13 @@ from harness.board.environment import shared_of
 from harness.board.gate import GateError, NothingMeasured
 from harness.board.gate_hosts import one_host
 from harness.board.gate_rules import SCHEMA
-from harness.board.select import FAILED_BY_ARM, ArmTrials, Record, number_at, select, value_at
+from harness.board.select import FAILED_BY_ARM, ArmTrials, Record, rests_of, select, value_at
 from harness.board.speed import MEMORY, rounds_of
 from harness.board.wording import plain
 from harness.errors import StoreError
-from harness.record.store import Reading, Store
+from harness.record.attempt import Attempt
+from harness.record.reading import Reading
+from harness.record.store import Store
 
 Json = Mapping[str, Any]
 
@@ -45,7 +47,7 @@ class _Folder:
 
     path: Path
     plan: dict[str, Any]
-    reading: Reading
+    reading: Reading[Attempt]
     trials: dict[str, ArmTrials]
     notes: list[str]
 
@@ -89,7 +91,7 @@ def _read_folder(path: Path) -> _Folder:
     except StoreError as error:
         raise NothingMeasured(f"{path}: nothing measured here; expected a folder results/SUITE") from error
     plan = store.read_plan()
-    reading = store.read(plan)
+    reading = store.read_flat(plan)
     trials, notes = select(plan, reading.records)
     if reading.set_aside:
         notes = [*notes, f"files set aside, damaged, edited or a duplicate: {len(reading.set_aside)}"]
@@ -100,9 +102,10 @@ def _read_folder(path: Path) -> _Folder:
 
 def _folder_head(folder: _Folder) -> dict[str, Any]:
     """Return label, commit and host of a side; several commits are none."""
-    timed = folder.reading.timings or folder.reading.records
+    trained = rests_of(folder.reading.records)
+    timed = folder.reading.timings or trained
     host, _ = one_host(shared_of(timed, "host", folder.reading.shared).values())
-    states = shared_of([*folder.reading.records, *folder.reading.timings], "code", folder.reading.shared)
+    states = shared_of([*trained, *folder.reading.timings], "code", folder.reading.shared)
     commits = {value_at(state, "commit") for state in states.values()}
     commit = commits.pop() if len(commits) == 1 else None
     return {"label": str(folder.path), "commit": commit, "host": None if host is None else dict(host)}
@@ -132,14 +135,11 @@ def _arm_measurements(name: str, base: _Folder, candidate: _Folder) -> list[dict
 
 def _accuracy(name: str, sides: Sequence[_Folder]) -> list[dict[str, Any]]:
     trials = [side.trials.get(name, ArmTrials(name, ())) for side in sides]
-    top1 = [
-        {at: number_at(record, "results", "test", "top1") for at, record in side.good.items()}
-        for side in trials
-    ]
+    top1 = [{at: one.top1 for at, one in side.good.items()} for side in trials]
     failures = [
-        f"candidate replicate {replicate}: {record.get('status')}"
-        for replicate, record in sorted(trials[1].counted.items())
-        if record.get("status") in FAILED_BY_ARM
+        f"candidate replicate {replicate}: {one.status}"
+        for replicate, one in sorted(trials[1].counted.items())
+        if one.status in FAILED_BY_ARM
     ]
     if not any(top1) and not failures:
         return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,12 +23,13 @@ from harness.board.pareto import with_pareto
 from harness.board.previews import previews_of
 from harness.board.proof import idle_tricks
 from harness.board.ranks import NO_VERDICT, rank_intervals, ranked
-from harness.board.select import ArmTrials, Record, number_at, select, value_at
+from harness.board.select import ArmTrials, Record, number_at, rests_of, select, value_at
 from harness.board.speed_verdict import MARGIN as SPEED_MARGIN
 from harness.board.speed_verdict import speed_verdicts
 from harness.board.time_split import time_split_of, trials_of
 from harness.board.two_level import two_level_of
 from harness.board.verdict import Comparison, Rules, against_of, compare, rules_of
+from harness.record.attempt import Attempt, attempts_of
 from harness.suite.plan import NON_INFERIORITY_POINTS
 
 SCHEMA = 1
@@ -63,7 +64,7 @@ class Study:
 
 def build(
     plan: Mapping[str, Any],
-    records: Sequence[Record],
+    records: Iterable[Mapping[str, Any] | Attempt],
     timings: Sequence[Record],
     set_aside: Sequence[Any] = (),
     *,
@@ -75,7 +76,7 @@ def build(
 
     Args:
         plan: The plan as JSON.
-        records: Trial records; every attempt of a trial may be among them.
+        records: Trial records, as JSON or flat; every attempt of a trial may be among them.
         timings: Timing records.
         set_aside: What the store could not read, shown as it is.
         shared: By hash, what the records' `refs` stand for; what is absent is not shown.
@@ -85,7 +86,7 @@ def build(
     shared = shared or {}
     arms: dict[str, Json] = {str(arm["name"]): arm for arm in plan.get("arms", [])}
     name = str(plan.get("baseline"))
-    accuracy = comparable_records(plan, records, shared, allow_mixed=allow_mixed)
+    accuracy = comparable_records(plan, attempts_of(records), shared, allow_mixed=allow_mixed)
     pace = comparable_timings(plan, timings, shared, allow_mixed=allow_mixed)
     timings = pace.members
     trials, notes = select(plan, accuracy.members)
@@ -95,8 +96,7 @@ def build(
     curves = {arm: curves_of(trials[arm].good.values(), rules.alpha) for arm in arms}
     rounds = speed.rounds_of(timings)
     board_rows = _judged(Study(plan, arms, trials, rounds, chances, against, curves, rules))
-    # One record for each set of references: nothing else is asked of these.
-    counted = list({id(r.get("refs")): r for arm in trials.values() for r in arm.counted.values()}.values())
+    counted = rests_of(one for arm in trials.values() for one in arm.counted.values())
     notes += [*accuracy.notes, *accuracy_stamps(counted, shared), *pace.notes]
     previews, left_out = previews_of(plan, preview)
     notes += left_out
@@ -280,7 +280,7 @@ def _ratio(own: float | None, other: float | None) -> float | None:
 
 
 def _pipeline(trials: ArmTrials, shared: Mapping[str, Any]) -> str | None:
-    texts = shared_of(trials.counted.values(), "pipeline", shared).values()
+    texts = shared_of(rests_of(trials.counted.values()), "pipeline", shared).values()
     return next((text for text in texts if isinstance(text, str)), None)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.board.select import ArmTrials, Record, number_at, numbers_at, value_at
 from harness.board.statistics import mean_of, median_of
+from harness.record.attempt import Attempt
 
 Json = dict[str, Any]
 
@@ -52,11 +53,11 @@ def _augmentation_costs(timings: Iterable[Record]) -> list[Json]:
 def trained(trials: ArmTrials, target: float | None) -> Json:
     """Return what an arm's records hold of these: its loaders, and its time to the target that the plan sets."""
     found: Json = {}
-    modes = Counter(value_at(record, "loader", "mode") for record in trials.good.values())
+    modes = Counter(value_at(one.rest, "loader", "mode") for one in trials.good.values())
     if loaders := {str(mode): number for mode, number in modes.items() if mode is not None}:
         found["loaders"] = dict(sorted(loaders.items()))
     if target is not None:
-        reached = [record.get("time_to_target") for record in trials.good.values()]
+        reached = [one.rest["time_to_target"] for one in trials.good.values()]
         found["time_to_target"] = {
             "top1": target,
             "seconds": _middle(numbers_at(reached, "seconds")),
@@ -76,14 +77,15 @@ def stamps_of(trials: ArmTrials, rounds: Mapping[int, Record]) -> list[str]:
         stamps.append(
             f"input-bound: data is waited for in {share:.0%} of a step, in {len(bound)} of {len(rounds)} rounds"
         )
-    leaks = [leak for record in trials.good.values() if isinstance(leak := record.get("leak"), dict)]
+    leaks = [leak for one in trials.good.values() if isinstance(leak := one.rest["leak"], dict)]
     if leaks:
         worst = max(leaks, key=lambda leak: number_at(leak, "growth_share") or 0.0)
         stamps.append(
             f"leak: {worst.get('kind')} memory grows by {number_at(worst, 'growth_share') or 0.0:.1%} in "
             f"{LEAK_EPOCHS} epochs, in {len(leaks)} of {len(trials.good)} replicates"
         )
-    together = [number for number in numbers_at(trials.good.values(), "mode", "together") if number > 1]
+    modes = (one.rest["mode"] for one in trials.good.values())
+    together = [number for number in numbers_at(modes, "together") if number > 1]
     if together:
         at_once = " or ".join(f"{number:g}" for number in sorted(set(together)))
         stamps.append(
@@ -93,11 +95,11 @@ def stamps_of(trials: ArmTrials, rounds: Mapping[int, Record]) -> list[str]:
     return stamps
 
 
-def gradient_norms_of(records: Iterable[Record]) -> dict[str, list[float | None]]:
+def gradient_norms_of(attempts: Iterable[Attempt]) -> dict[str, list[float | None]]:
     """Return by layer its gradient norm in each epoch, the mean over replicates; empty where none holds any."""
     found: dict[str, list[list[Any]]] = {}
-    for record in records:
-        norms = value_at(record, "curves", "gradient_norms")
+    for attempt in attempts:
+        norms = attempt.rest["gradient_norms"]
         for layer, curve in norms.items() if isinstance(norms, dict) else ():
             if isinstance(curve, list):
                 found.setdefault(str(layer), []).append(curve)

@@ -30,11 +30,11 @@ def parents_of(arm: str, arms: Mapping[str, Json], trials: ArmTrials, board_rows
     needed = _parents(arms[arm])
     if not needed:
         return {}
-    good = list(trials.good.values())
+    rests = [one.rest for one in trials.good.values()]
     told = {
         role: {
             **{key: parent[key] for key in ("arm", "file") if key in parent},
-            **{cost: _middle(numbers_at(good, "parents", role, cost)) for cost in COSTS},
+            **{cost: _middle(numbers_at(rests, "parents", role, cost)) for cost in COSTS},
         }
         for role, parent in sorted(needed.items())
     }

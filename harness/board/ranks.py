@@ -10,15 +10,13 @@ and may fall out either way in the intervals of the others.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations
-from operator import sub
 from typing import Any
 
 from harness.board.rows import is_unstable, paired_values
 from harness.board.select import ArmTrials
-from harness.board.statistics import holm, mean_of, sign_flip_ps
+from harness.board.sign_flip import pair_flip_ps
+from harness.board.statistics import holm
 from harness.board.verdict import Rules
 from harness.suite.plan import needed_replicates
 
@@ -139,24 +137,9 @@ def _significantly_better(
     rules: Rules,
 ) -> set[tuple[str, str]]:
     """Return the pairs (better, worse) that Holm over all pairs leaves significant."""
-    # Arrays: two thousand pairs of arms with two thousand replicates each are four million numbers.
-    tested: dict[tuple[str, str], Sequence[float]] = {}
-    replicates = {arm: sorted(found) for arm, found in values.items()}
-    columns = {arm: [values[arm][r] for r in order] for arm, order in replicates.items()}
+    p_values: dict[tuple[str, str], float] = {}
     for members in cells.values():
-        for one, other in combinations((arm for arm in members if arm in values), 2):
-            # Most pairs have all replicates in common, and thousands of each are subtracted column from column.
-            if replicates[one] == replicates[other]:
-                differences = array("d", map(sub, columns[one], columns[other]))
-            else:
-                common = sorted(values[one].keys() & values[other].keys())
-                differences = array("d", (values[one][r] - values[other][r] for r in common))
-            if len(differences) >= needed:
-                tested[one, other] = differences
-    p_values = sign_flip_ps(list(tested.values()), rules.seed, rules.alpha / family)
-    adjusted = holm([*p_values, *[1.0] * (family - len(p_values))])
-    return {
-        pair if mean_of(differences) > 0 else (pair[1], pair[0])
-        for (pair, differences), p in zip(tested.items(), adjusted, strict=False)
-        if p <= rules.alpha
-    }
+        arms = {arm: values[arm] for arm in members if arm in values}
+        p_values |= pair_flip_ps(arms, needed, rules.seed, rules.alpha / family)
+    adjusted = holm([*p_values.values(), *[1.0] * (family - len(p_values))])
+    return {pair for pair, p in zip(p_values, adjusted, strict=False) if p <= rules.alpha}

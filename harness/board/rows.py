@@ -6,18 +6,24 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from harness.board.select import FAILED_BY_ARM, ArmTrials, Record, numbers_at, value_at
+from harness.board.select import FAILED_BY_ARM, ArmTrials, known, number_at, rests_of, value_at
 from harness.board.statistics import Estimate, estimate, mean_of, median_of, probability_of_better
+from harness.record.attempt import SECONDS, Attempt
 
 Json = dict[str, Any]
 
 UNSTABLE = 0.1
+_TRAIN = SECONDS.index("train")
 ORDER_DECLARED = ("data", "dataset", "sampler", "order", "batch_size", "budget")
 
 
 def test_top1(trials: ArmTrials, chance: float) -> dict[int, float]:
     """Return test accuracy by replicate, in points; a replicate that the arm itself failed has chance accuracy."""
-    return {replicate: trials.top1.get(replicate, chance) for replicate in trials.counted}
+    good = trials.good
+    return {
+        replicate: chance if replicate not in good or one.top1 is None else one.top1
+        for replicate, one in trials.counted.items()
+    }
 
 
 def shown(value: Estimate | None) -> Json | None:
@@ -39,8 +45,8 @@ def row_of(arm: Json, trials: ArmTrials, chance: float, alpha: float) -> Json:
     """Return the columns of one arm that need neither the baseline nor the timings."""
     good = list(trials.good.values())
     failed = len(trials.counted) - len(good)
-    statuses = Counter(str(record.get("status")) for record in trials.counted.values())
-    stopped = Counter(str(record.get("status")) for replicate, record in _unfinished(trials).items())
+    statuses = Counter(one.status for one in trials.counted.values())
+    stopped = Counter(one.status for one in _unfinished(trials).values())
     missing = len(trials.planned) - len(trials.counted) - sum(stopped.values())
     return {
         "arm": trials.name,
@@ -56,16 +62,16 @@ def row_of(arm: Json, trials: ArmTrials, chance: float, alpha: float) -> Json:
         ),
         "attempts": len(trials.attempts),
         "top1": shown(estimate(list(test_top1(trials, chance).values()), alpha)),
-        "nll": shown(estimate(numbers_at(good, "results", "test", "nll"), alpha)),
+        "nll": shown(estimate(known(one.nll for one in good), alpha)),
         "metrics": {
-            name: shown(estimate(numbers_at(good, "results", "test", "metrics", name), alpha))
-            for name in _names(good, "results", "test", "metrics")
+            name: shown(estimate(known(number_at(one.rest, "metrics", name) for one in good), alpha))
+            for name in _names(trials, "metrics")
         },
-        "validation_top1": _mean(numbers_at(good, "results", "validation", "top1")),
-        "parameters": _middle(numbers_at(good, "parameters")),
-        "training_flops": _middle(numbers_at(good, "budget", "training_flops")),
-        "train_seconds": _mean(numbers_at(good, "seconds", "train")),
-        "observables": _observables(good),
+        "validation_top1": _mean(known(one.validation_top1 for one in good)),
+        "parameters": _middle(known(one.parameters for one in good)),
+        "training_flops": _middle(known(one.training_flops for one in good)),
+        "train_seconds": _mean(known(one.seconds[_TRAIN] for one in good)),
+        "observables": _observables(trials),
         "varies": list(arm.get("varies") or []),
         "recipe": arm.get("recipe"),
         "components": arm.get("components"),
@@ -86,14 +92,14 @@ def stamps_of(arm: Json, row: Json, trials: ArmTrials, baseline: ArmTrials) -> l
     elif is_unstable(row):
         stamps.append(f"unstable: {counts['failed']} of {finished} failed")
     if changes := sorted(
-        {str(change) for record in trials.counted.values() for change in record.get("changes") or []}
+        {str(change) for at in trials.changed for change in trials.counted[at].rest["changes"]}
     ):
         stamps.append("changed global state: " + "; ".join(changes))
     if trials.name != baseline.name and arm.get("compared", True):
         if is_no_op(trials, baseline):
             equal = "weights and outputs equal the baseline's, bit for bit"
             # One that the baseline has as well proves nothing of what the arm adds.
-            theirs = _names(list(baseline.good.values()), "observables")
+            theirs = _names(baseline, "observables")
             acted = [n for n, value in row["observables"].items() if value["low"] > 0.0 and n not in theirs]
             # What saves memory and recomputes (checkpointing) is to change no bit: its observable tells that it is on.
             stamps.append(f"exact: {equal}, with {', '.join(acted)} at work" if acted else f"no-op: {equal}")
@@ -118,10 +124,11 @@ def is_no_op(trials: ArmTrials, baseline: ArmTrials) -> bool:
     own, other = trials.good, baseline.good
     common = own.keys() & other.keys()
     return bool(common) and all(
-        (digest := value_at(own[replicate], "digests", name)) is not None
-        and digest == value_at(other[replicate], "digests", name)
+        (one := own[replicate]).final_weights is not None
+        and one.evaluation_outputs is not None
+        and one.final_weights == (two := other[replicate]).final_weights
+        and one.evaluation_outputs == two.evaluation_outputs
         for replicate in common
-        for name in ("final_weights", "evaluation_outputs")
     )
 
 
@@ -131,8 +138,8 @@ def order_differs(arm: Json, trials: ArmTrials, baseline: ArmTrials) -> bool:
         return False
     own, other = trials.good, baseline.good
     return any(
-        (one := value_at(own[replicate], "digests", "order")) is not None
-        and (two := value_at(other[replicate], "digests", "order")) is not None
+        (one := own[replicate].order) is not None
+        and (two := other[replicate].order) is not None
         and one != two
         for replicate in own.keys() & other.keys()
     )
@@ -146,10 +153,9 @@ def paired(trials: ArmTrials, baseline: ArmTrials, chance: float, baseline_chanc
 
 def paired_values(trials: ArmTrials, chance: float) -> dict[int, float]:
     """Return test accuracy by replicate, in points, of those that may take part in a comparison."""
+    changed = trials.changed
     return {
-        replicate: value
-        for replicate, value in test_top1(trials, chance).items()
-        if replicate not in trials.changed
+        replicate: value for replicate, value in test_top1(trials, chance).items() if replicate not in changed
     }
 
 
@@ -169,16 +175,16 @@ def failures_of(trials: ArmTrials) -> list[Json]:
     """Return every attempt that did not complete, machine-caused ones included, with its culprit."""
     return [
         {
-            "trial": record.get("trial"),
+            "trial": one.trial,
             "arm": trials.name,
             "replicate": replicate,
-            "attempt": record.get("attempt"),
-            "status": record.get("status"),
-            "counted": record.get("status") in FAILED_BY_ARM,
-            "culprit": _culprit(record.get("culprit")),
+            "attempt": one.number,
+            "status": one.status,
+            "counted": one.status in FAILED_BY_ARM,
+            "culprit": _culprit(one.rest["culprit"]),
         }
-        for replicate, record in trials.attempts
-        if record.get("status") != "completed"
+        for replicate, one in trials.attempts
+        if one.status != "completed"
     ]
 
 
@@ -189,13 +195,13 @@ def _culprit(culprit: Any) -> Json | None:
     return {**culprit, "traceback": str(culprit.get("traceback") or "")[-4000:]}
 
 
-def _unfinished(trials: ArmTrials) -> dict[int, Record]:
+def _unfinished(trials: ArmTrials) -> dict[int, Attempt]:
     """Return the last attempt of every replicate that only the machine has stopped."""
-    return {replicate: record for replicate, record in trials.attempts if replicate not in trials.counted}
+    return {replicate: one for replicate, one in trials.attempts if replicate not in trials.counted}
 
 
-def _names(records: list[Record], *keys: str) -> list[str]:
-    return sorted({str(name) for record in records for name in value_at(record, *keys) or {}})
+def _names(trials: ArmTrials, table: str) -> list[str]:
+    return sorted({str(name) for rest in rests_of(trials.good.values()) for name in rest[table] or {}})
 
 
 def _mean(values: list[float]) -> float | None:
@@ -206,15 +212,14 @@ def _middle(values: list[float]) -> float | None:
     return median_of(values) if values else None
 
 
-def _observables(good: list[Record]) -> Mapping[str, Json]:
+def _observables(trials: ArmTrials) -> Mapping[str, Json]:
     """Return each trick's observable over the replicates: what it is called, mean, lowest, highest."""
     found: dict[str, Json] = {}
-    for trick in _names(good, "observables"):
-        values = numbers_at(good, "observables", trick, "value")
-        if values:
-            name = next((n for r in good if (n := value_at(r, "observables", trick, "name"))), "")
+    for trick in _names(trials, "observables"):
+        told = [value_at(one.rest, "observables", trick) for one in trials.good.values()]
+        if values := known(number_at(one, "value") for one in told):
             found[trick] = {
-                "name": str(name),
+                "name": str(next((name for one in told if (name := value_at(one, "name"))), "")),
                 "mean": mean_of(values),
                 "low": min(values),
                 "high": max(values),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.record.record import ended_order
+from harness.record.attempt import Attempt, finite
 
 Record = Mapping[str, Any]
 
@@ -24,30 +23,23 @@ class ArmTrials:
         attempts: Every record of its trials, by replicate and attempt.
         counted: The record that counts, by replicate; a replicate that only the machine has stopped has none.
         good: Those of them that completed with a finite test accuracy.
-        top1: Of the good ones the test accuracy, in points: asked for so often that it is looked up once.
-        changed: Replicates whose counted record says that global state was changed.
     """
 
     name: str
     planned: tuple[int, ...]
-    attempts: list[tuple[int, Record]] = field(default_factory=list)
-    counted: dict[int, Record] = field(default_factory=dict)
-    good: dict[int, Record] = field(default_factory=dict)
-    top1: dict[int, float] = field(default_factory=dict)
-    changed: set[int] = field(default_factory=set)
+    attempts: list[tuple[int, Attempt]] = field(default_factory=list)
+    counted: dict[int, Attempt] = field(default_factory=dict)
+    good: dict[int, Attempt] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        for replicate, record in self.counted.items():
-            self.note(replicate, record)
+    @property
+    def changed(self) -> set[int]:
+        """Return the replicates whose counted record says that global state was changed."""
+        return {replicate for replicate, one in self.counted.items() if one.rest["changes"]}
 
-    def note(self, replicate: int, record: Record) -> None:
-        """Look up what is asked of a record that counts again and again; keep it as good where it is."""
-        if record.get("changes"):
-            self.changed.add(replicate)
-        top1 = number_at(record, "results", "test", "top1") if record.get("status") == "completed" else None
-        if top1 is not None:
-            self.good[replicate] = record
-            self.top1[replicate] = top1
+
+def rests_of(attempts: Iterable[Attempt]) -> list[Mapping[str, Any]]:
+    """Return what attempts have under `rest`, each of them once: it is shared by many."""
+    return list({id(one.rest): one.rest for one in attempts}.values())
 
 
 def value_at(record: object, *keys: str) -> Any:
@@ -61,16 +53,7 @@ def value_at(record: object, *keys: str) -> Any:
 
 def number_at(record: object, *keys: str) -> float | None:
     """Return the finite number under `keys`, or None: NaN, infinity and a wrong type are absences."""
-    for key in keys:
-        if not isinstance(record, dict):
-            return None
-        record = record.get(key)
-    value = record
-    if type(value) is float:  # nearly all are: a hundred thousand records are asked some fifty times
-        return value if math.isfinite(value) else None
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-        return float(value)
-    return None
+    return finite(value_at(record, *keys))
 
 
 def numbers_at(records: Iterable[object], *keys: str) -> list[float]:
@@ -83,8 +66,13 @@ def is_good(record: Record) -> bool:
     return record.get("status") == "completed" and number_at(record, "results", "test", "top1") is not None
 
 
-def select(plan: Mapping[str, Any], records: Iterable[Record]) -> tuple[dict[str, ArmTrials], list[str]]:
-    """Give every record to the arms whose trials it is.
+def known(values: Iterable[float | None]) -> list[float]:
+    """Return the numbers among `values`."""
+    return [value for value in values if value is not None]
+
+
+def select(plan: Mapping[str, Any], attempts: Iterable[Attempt]) -> tuple[dict[str, ArmTrials], list[str]]:
+    """Give every attempt to the arms whose trial it is.
 
     The plan decides, not the record's `arm`: an id does not contain the arm's name, so a record may have been
     written under another name, and two arms with equal recipes share their trials.
@@ -92,44 +80,42 @@ def select(plan: Mapping[str, Any], records: Iterable[Record]) -> tuple[dict[str
     Returns:
         The trials by arm, in the plan's order, and one line for each kind of record that was left out.
     """
-    places: dict[str, list[tuple[str, int]]] = {}
-    planned: dict[str, set[int]] = {str(arm["name"]): set() for arm in plan.get("arms", [])}
-    for trial in plan.get("trials", []):
-        places.setdefault(trial["id"], []).append((trial["arm"], trial["replicate"]))
-        planned.setdefault(trial["arm"], set()).add(trial["replicate"])
-    trials = {name: ArmTrials(name, tuple(sorted(replicates))) for name, replicates in planned.items()}
+    arms = {str(arm["name"]): ArmTrials(str(arm["name"]), ()) for arm in plan.get("arms", [])}
+    found: dict[str, list[Attempt]] = {trial["id"]: [] for trial in plan.get("trials", [])}
     strangers = other_protocol = 0
-    previous = None
-    for order, _, record in sorted((_order(record), place, record) for place, record in enumerate(records)):
-        # A trial that two arms share is read twice.
-        if order == previous:
-            continue
-        previous = order
-        where = places.get(record.get("trial", ""), [])
-        if not where:
+    protocol = plan.get("protocol")
+    for attempt in attempts:
+        own = found.get(attempt.trial)
+        if own is None:
             strangers += 1
-        elif record.get("protocol") != plan.get("protocol"):
+        elif attempt.rest["protocol"] != protocol:
             other_protocol += 1
         else:
-            for arm, replicate in where:
-                _take(trials[arm], replicate, record)
+            own.append(attempt)
+    planned: dict[str, dict[int, list[Attempt]]] = {name: {} for name in arms}
+    for trial in plan.get("trials", []):
+        planned.setdefault(trial["arm"], {})[trial["replicate"]] = found[trial["id"]]
     notes = []
     if strangers:
         notes.append(f"records of no trial of this plan, left out: {strangers}")
     if other_protocol:
         notes.append(f"records of another protocol version, left out: {other_protocol}")
-    for arm_trials in trials.values():
-        arm_trials.attempts.sort(key=lambda pair: pair[0])
-    return trials, notes
+    return {name: _arm_trials(name, members) for name, members in planned.items()}, notes
 
 
-def _order(record: Record) -> tuple[str, str, int, str]:
-    return str(record.get("trial")), *ended_order(record)
-
-
-def _take(trials: ArmTrials, replicate: int, record: Record) -> None:
-    """Enter an attempt. They come as they ended, and the first that ended for good stands: no second tries."""
-    trials.attempts.append((replicate, record))
-    final = record.get("status") == "completed" or record.get("status") in FAILED_BY_ARM
-    if final and trials.counted.setdefault(replicate, record) is record:
-        trials.note(replicate, record)
+def _arm_trials(name: str, members: Mapping[int, list[Attempt]]) -> ArmTrials:
+    """Enter attempts as they ended: the first that ended for good stands, there are no second tries."""
+    trials = ArmTrials(name, tuple(sorted(members)))
+    for replicate in trials.planned:
+        # A trial that two arms share may have been read twice.
+        ended = {one.ended: one for one in members[replicate]}
+        for key in sorted(ended) if len(ended) > 1 else ended:
+            attempt = ended[key]
+            trials.attempts.append((replicate, attempt))
+            if replicate not in trials.counted and (
+                attempt.status == "completed" or attempt.status in FAILED_BY_ARM
+            ):
+                trials.counted[replicate] = attempt
+                if attempt.status == "completed" and attempt.top1 is not None:
+                    trials.good[replicate] = attempt
+    return trials

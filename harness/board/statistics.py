@@ -1,4 +1,4 @@
-"""The statistics behind a verdict: exact sign-flip, Holm, Student t, one-sided and two one-sided tests, P(A > B).
+"""The statistics behind a verdict: Holm, Student t, one-sided and two one-sided tests, P(A > B).
 
 Written out because they fit on a page; the tests hold every function against `scipy.stats`. Sums are `math.fsum`,
 exactly rounded, so no result depends on the order of the replicates.
@@ -10,30 +10,23 @@ Smyth 2010 (the +1 of a Monte Carlo p-value); Newcombe 2006 (interval of P(A > B
 
 from __future__ import annotations
 
-import hashlib
 import math
-from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from harness.board.distributions import normal_quantile
 from harness.board.distributions import student_t_quantile as student_t_quantile
 from harness.board.distributions import student_t_tail as student_t_tail
+from harness.board.sign_flip import DRAWS as DRAWS
+from harness.board.sign_flip import EXACT_UP_TO
+from harness.board.sign_flip import TIE as TIE
+from harness.board.sign_flip import sign_flip_p as sign_flip_p
+from harness.board.sign_flip import sign_flip_ps as sign_flip_ps
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-EXACT_UP_TO = 16
-DRAWS = 10_000
 POWER = 0.8
 GRAIN = 0.25
 """By how much more than a t test the sign-flip test needs where one pair of sign vectors alone is significant."""
-# Two sums of the same differences, added in another order, may differ in their last bits and are still a tie.
-TIE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,92 +75,6 @@ def estimate(values: Sequence[float], alpha: float) -> Estimate | None:
         return Estimate(mean, None, None, None, len(values))
     half = student_t_quantile(alpha / 2, len(values) - 1) * deviation / math.sqrt(len(values))
     return Estimate(mean, mean - half, mean + half, deviation, len(values))
-
-
-def sign_flip_p(differences: Sequence[float], seed: int = 0, level: float = 1.0) -> float:
-    """Return the p-value of `sign_flip_ps` for one arm."""
-    return sign_flip_ps([differences], seed, level)[0]
-
-
-def sign_flip_ps(arms: Sequence[Sequence[float]], seed: int = 0, level: float = 1.0) -> list[float]:
-    """Return the two-sided p-values of the sign-flip tests that paired differences are symmetric about 0.
-
-    Exact over all 2^n signs up to n = 16 non-zero differences; beyond, 10,000 draws keyed by `seed`, where the
-    observed signs count as one more draw. A difference of zero has no sign and is left out.
-
-    Args:
-        arms: By arm, one number a pair. Arms are tested apart; together they share the drawing of signs.
-        seed: Keys the draws.
-        level: What a p-value is compared with at first. Where 10,000 draws could never reach it (a family of more than
-            500 arms), there are as many times 10,000 as it takes.
-    """
-    p_values = [1.0] * len(arms)
-    drawn: dict[int, list[tuple[int, Sequence[float], float]]] = {}
-    for index, differences in enumerate(arms):
-        # Sorted, so that equal differences in any order meet the same draws.
-        sizes = array("d", sorted(abs(difference) for difference in differences if difference != 0.0))
-        observed = abs(math.fsum(differences)) - TIE * math.fsum(sizes)
-        if sizes and len(sizes) <= EXACT_UP_TO:
-            p_values[index] = _exact_share(sizes, observed)
-        elif sizes:
-            drawn.setdefault(len(sizes), []).append((index, sizes, observed))
-    parts = max(1, math.ceil((1 / level - 1) / DRAWS))
-    for members in drawn.values():
-        indices, sizes_of, observed_of = zip(*members, strict=True)
-        for index, share in zip(indices, _drawn_shares(sizes_of, observed_of, seed, parts), strict=True):
-            p_values[index] = share
-    return p_values
-
-
-def _exact_share(sizes: Sequence[float], observed: float) -> float:
-    """Return the share of all sign vectors whose sum is at least `observed` away from 0.
-
-    Every sum is one of the left half's plus one of the right half's, so sorting the right half's makes the count
-    2^(n/2) bisections.
-    """
-    half = len(sizes) // 2
-    left, right = _signed_sums(sizes[:half]), sorted(_signed_sums(sizes[half:]))
-    count = 0
-    for value in left:
-        above = max(bisect_left(right, observed - value), bisect_right(right, -observed - value))
-        count += len(right) - above + bisect_right(right, -observed - value)
-    return count / 2.0 ** len(sizes)
-
-
-def _signed_sums(sizes: Sequence[float]) -> list[float]:
-    sums = [0.0]
-    for size in sizes:
-        sums = [total + sign for sign in (size, -size) for total in sums]
-    return sums
-
-
-def _drawn_shares(
-    sizes: Sequence[Sequence[float]], observed: Sequence[float], seed: int, parts: int
-) -> list[float]:
-    # Only here: a board of 16 replicates or fewer needs no numpy and is there 0.2 s sooner.
-    import numpy as np
-
-    columns, least = np.asarray(sizes).T, np.asarray(observed)
-    extreme = np.zeros(len(sizes), dtype=np.int64)
-    for part in range(parts):
-        signs = _signs(seed, len(columns), part)
-        # A thousand at a time: what is held at once stays small for thousands of replicates or arms.
-        for start in range(0, DRAWS, 1000):
-            sums = signs[start : start + 1000].astype(np.float64) @ columns
-            extreme += np.count_nonzero(np.abs(sums) >= least, axis=0)
-    return [(int(count) + 1) / (parts * DRAWS + 1) for count in extreme]
-
-
-@lru_cache(maxsize=2)
-def _signs(seed: int, count: int, part: int) -> npt.NDArray[np.int8]:
-    """Return signs, int8 (DRAWS, `count`) of -1 and 1, from Philox under a key of their own."""
-    import numpy as np
-
-    name = f"board/sign-flip/{seed}/{count}" + (f"/{part}" if part else "")
-    key = hashlib.blake2b(name.encode(), digest_size=16).digest()
-    words = np.random.Philox(key=int.from_bytes(key, "little")).random_raw(DRAWS * count // 64 + 1)
-    bits = np.unpackbits(words.astype("<u8").view(np.uint8))[: DRAWS * count]
-    return (bits.astype(np.int8) * np.int8(2) - np.int8(1)).reshape(DRAWS, count)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

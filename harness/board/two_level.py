@@ -19,13 +19,13 @@ replicate, and numpy is not needed. All sums are whole numbers, so nothing depen
 
 from __future__ import annotations
 
-import binascii
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.board.distributions import student_t_quantile
-from harness.board.select import ArmTrials, Record, number_at, value_at
+from harness.board.select import ArmTrials
+from harness.record.attempt import Attempt
 
 Json = dict[str, Any]
 
@@ -72,11 +72,9 @@ def two_level_of(
             single = _interval(sums, _products(totals, totals), sum(sums), examples, alpha)
         base = against[arm]
         if base != arm and base in bases and bases[base][0] == examples:
-            theirs = bases[base][1]
+            theirs, changed = bases[base][1], trials[arm].changed | trials[base].changed
             pairs = tuple(
-                replicate
-                for replicate in sorted(own.keys() & theirs.keys())
-                if replicate not in trials[arm].changed and replicate not in trials[base].changed
+                replicate for replicate in sorted(own.keys() & theirs.keys()) if replicate not in changed
             )
             if len(pairs) >= FEWEST:
                 difference = _difference(
@@ -160,27 +158,21 @@ def _products(counts: Sequence[int], others: Sequence[int]) -> int:
 def _masks(trials: ArmTrials) -> tuple[int, dict[int, int]]:
     """Return how many test examples there are, and each replicate's correctness as the bits of one number."""
     found: dict[int, int] = {}
-    counts = set()
-    for replicate, record in trials.counted.items():
-        mask = _mask(record) if replicate in trials.good else None
+    counts = {one.test_count for one in trials.good.values()}
+    if len(counts) != 1 or len(trials.good) < len(trials.counted):
+        return 0, {}
+    for replicate, one in trials.good.items():
+        mask = _mask(one)
         if mask is None:
             return 0, {}
-        found[replicate] = mask[0]
-        counts.add(mask[1])
-    return (counts.pop(), found) if len(counts) == 1 else (0, {})
+        found[replicate] = mask
+    return counts.pop(), found
 
 
-def _mask(record: Record) -> tuple[int, int] | None:
-    """Return a record's correctness and how many examples there are; None where torn or at odds with the accuracy."""
-    test = value_at(record, "results", "test")
-    text, top1 = value_at(test, "correct_bits"), number_at(test, "top1")
-    count = int(number_at(test, "count") or 0)
-    if not isinstance(text, str) or count < 2 or top1 is None:
-        return None
-    try:
-        bits = binascii.a2b_base64(text, strict_mode=True)
-    except (binascii.Error, ValueError):
+def _mask(attempt: Attempt) -> int | None:
+    """Return an attempt's correctness; None where it is torn or at odds with the accuracy."""
+    bits, count, top1 = attempt.correct, attempt.test_count, attempt.top1
+    if bits is None or count < 2 or top1 is None or len(bits) != (count + 7) // 8:
         return None
     mask = int.from_bytes(bits, "big")
-    fits = len(bits) == (count + 7) // 8 and abs(100.0 * mask.bit_count() / count - top1) < 1e-4
-    return (mask, count) if fits else None
+    return mask if abs(100.0 * mask.bit_count() / count - top1) < 1e-4 else None

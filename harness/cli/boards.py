@@ -16,15 +16,15 @@ from harness.board.write import write
 from harness.cli.output import say, say_json, show
 from harness.cli.tuning import refuse_search
 from harness.errors import StoreError
-from harness.record.compact import without_collecting
 from harness.record.index import remember, unchanged
-from harness.record.store import Reading, Store
+from harness.record.reading import Reading, without_collecting
+from harness.record.store import Store
 
 _NOTHING_TO_COMPARE = 3
 
 
 def build_board(
-    plan: Mapping[str, Any], reading: Reading, folder: Path, *, allow_mixed: bool = False
+    plan: Mapping[str, Any], reading: Reading[Any], folder: Path, *, allow_mixed: bool = False
 ) -> tuple[dict[str, Any], list[Path]]:
     """Build the board of a plan, with the preview that `folder` holds, and write it there; return it with the paths."""
     board = build(
@@ -76,7 +76,7 @@ def _anew(store: Store, allow_mixed: bool) -> tuple[dict[str, Any], Path, int]:
     plan = store.read_plan()
     refuse_search(plan)
     began_ns = time.time_ns()
-    reading = store.read(plan, is_compact=True)
+    reading = store.read_flat(plan)
     board, paths = build_board(plan, reading, store.root, allow_mixed=allow_mixed)
     page = next(path for path in paths if path.suffix == ".html")
     if not allow_mixed:

@@ -124,7 +124,7 @@ def _read(folder: Path, label: str | None = None, commit: str | None = None) -> 
         plan = store.read_plan()
     except StoreError as error:
         raise CompareRefused(str(error), NOTHING_TO_COMPARE) from error
-    reading = store.read(plan)
+    reading = store.read_flat(plan)
     return Given(
         label or str(folder),
         plan,

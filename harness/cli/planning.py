@@ -18,7 +18,8 @@ from harness.cli.running import Ready, Settings, make_ready
 from harness.cli.timing_cost import rounds_left, timing_pass, timing_seconds
 from harness.cli.tuning import outlook, outlook_line, with_hours
 from harness.launch.parents import Parents
-from harness.record.store import Reading, Store
+from harness.record.reading import Reading
+from harness.record.store import Store
 from harness.suite.copies import is_baseline
 from harness.suite.plan import Plan, needed_replicates
 
@@ -184,7 +185,7 @@ def summarise(
     }
 
 
-def _trained_again(plan: Plan, store: Store, reading: Reading) -> Counter[str]:
+def _trained_again(plan: Plan, store: Store, reading: Reading[dict[str, Any]]) -> Counter[str]:
     """Return, by arm, how many trials with a record run again: their weights are gone, and a child needs them."""
     statuses = {trial: record["status"] for trial, record in reading.good().items()}
     missing = [trial for trial in plan.trials if trial.id not in statuses]

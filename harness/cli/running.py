@@ -27,7 +27,7 @@ from harness.suite.trackers import missing_libraries
 if TYPE_CHECKING:
     from harness.launch.options import RunSummary
     from harness.launch.progress import Progress
-    from harness.record.store import Reading
+    from harness.record.reading import Reading
     from harness.suite.plan import Plan
 
 
@@ -188,7 +188,7 @@ def _preloads(ready: Ready) -> Iterator[str]:
                 continue
 
 
-def _reused(reading: Reading) -> Iterator[str]:
+def _reused(reading: Reading[dict[str, Any]]) -> Iterator[str]:
     """Say where records that are about to be reused were made with other libraries or another engine."""
     counts: dict[str, int] = {}
     for record in reading.good().values():

@@ -18,10 +18,10 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ import orjson
 
 from harness.errors import StoreError
 from harness.record import files
+from harness.record.halves import in_two
 from harness.registry.digests import digest_bytes
 
 Json = dict[str, Any]
@@ -36,7 +37,7 @@ Json = dict[str, Any]
 SCHEMA = 1
 YOUNG_SECONDS = 2.0
 FOLDERS_UP_TO = 20_000
-_FORK_FROM = 5_000
+_FEWEST = 5_000
 """Trials from which looking at them in two processes pays."""
 _USUAL = "0.json"
 """What nearly every trial's folder holds: the record of its first attempt. Others are listed by the index."""
@@ -54,10 +55,13 @@ def state_of(root: Path, others: Sequence[str] = ()) -> tuple[str, int] | None:
     except OSError:
         return None
     folder = f"{root}/trials"
-    halves = [trials[: len(trials) // 2], trials[len(trials) // 2 :]]
+    halves, fewest = (
+        [trials[: len(trials) // 2], trials[len(trials) // 2 :]],
+        2 if len(trials) >= _FEWEST else 3,
+    )
     names = digest_bytes("\n".join([*trials, *others]).encode(errors="surrogateescape"))
     looked = [
-        *_look_at_both(folder, halves, len(trials) <= FOLDERS_UP_TO),
+        *in_two(partial(_look_at, folder, with_folders=len(trials) <= FOLDERS_UP_TO), halves, fewest),
         _look([f"{folder}/{name}" for name in others]),
     ]
     for part in ("timings", "shared", "plans", "preview"):
@@ -158,29 +162,7 @@ def _look(paths: Iterable[str]) -> tuple[str, int]:
     return digest_bytes(numbers.tobytes()), newest
 
 
-def _look_at(folder: str, trials: Sequence[str], with_folders: bool) -> tuple[str, int]:
-    paths = [f"{folder}/{trial}/{_USUAL}" for trial in trials]
-    return _look([*paths, *(f"{folder}/{trial}" for trial in trials)] if with_folders else paths)
-
-
-def _look_at_both(folder: str, halves: Sequence[Sequence[str]], with_folders: bool) -> list[tuple[str, int]]:
-    """Look at both halves of the trials, the first in a process of its own where that pays and is safe."""
-    alone = threading.active_count() == 1 and sys.platform == "linux"
-    if not alone or len(halves[0]) < _FORK_FROM:
-        return [_look_at(folder, half, with_folders) for half in halves]
-    receiving, sending = os.pipe()
-    child = os.fork()
-    if not child:
-        try:
-            os.write(sending, orjson.dumps(_look_at(folder, halves[0], with_folders)))
-        finally:
-            os._exit(0)
-    os.close(sending)
-    second = _look_at(folder, halves[1], with_folders)
-    with os.fdopen(receiving, "rb") as pipe:
-        told = pipe.read()
-    os.waitpid(child, 0)
-    if not told:  # killed: then both halves are looked at here
-        return [_look_at(folder, halves[0], with_folders), second]
-    digest, newest = orjson.loads(told)
-    return [(str(digest), int(newest)), second]
+def _look_at(folder: str, parts: Sequence[Sequence[str]], with_folders: bool) -> Iterator[tuple[str, int]]:
+    for trials in parts:
+        paths = [f"{folder}/{trial}/{_USUAL}" for trial in trials]
+        yield _look([*paths, *(f"{folder}/{trial}" for trial in trials)] if with_folders else paths)

@@ -21,8 +21,9 @@ from typing import Any
 from harness.errors import StoreError
 from harness.record import files
 from harness.record.index import forget
+from harness.record.reading import names_of
 from harness.record.record import FINAL, canonical, open_sealed
-from harness.record.store import Store, names_of
+from harness.record.store import Store
 from harness.record.unlike import unlike_plans
 from harness.registry.digests import digest_file, digest_json
 

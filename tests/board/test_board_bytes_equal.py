@@ -25,7 +25,7 @@ from harness.record.store import Store
 from harness.registry.digests import digest_bytes
 store = Store(Path(sys.argv[1]))
 plan = store.read_plan()
-reading = store.read(plan, is_compact=sys.argv[3] == "compact")
+reading = store.read_flat(plan) if sys.argv[3] == "flat" else store.read(plan)
 if turned:
     reading.records.reverse()
     reading.timings.reverse()
@@ -85,7 +85,7 @@ SURROUNDINGS = {
         "whole",
     ),
     "files the other way round": ({"PYTHONHASHSEED": "random", "TZ": "America/St_Johns"}, "turned", "whole"),
-    "compact records": ({"PYTHONHASHSEED": "7", "PYTHONUTF8": "1"}, "turned", "compact"),
+    "flat records": ({"PYTHONHASHSEED": "7", "PYTHONUTF8": "1"}, "turned", "flat"),
 }
 
 

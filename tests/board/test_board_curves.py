@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.board.curves import CURVES, curves_of
+from harness.board.curves import curves_of
+from harness.record.attempt import CURVES, Attempt, attempt_of
 
 
-def record_of(*values: Any, epoch: Any = (1, 2, 3)) -> dict[str, Any]:
-    return {"curves": {"epoch": list(epoch), **{name: list(values) for name in CURVES}}}
+def record_of(*values: Any, epoch: Any = (1, 2, 3)) -> Attempt:
+    record = {"curves": {"epoch": list(epoch), **{name: list(values) for name in CURVES}}}
+    return attempt_of(record)
 
 
 def test_each_epoch_has_the_t_interval_of_its_replicates() -> None:

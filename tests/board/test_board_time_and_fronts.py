@@ -7,11 +7,11 @@ import pytest
 
 from harness.board import build
 from harness.board.pareto import front, with_pareto
-from harness.board.time_split import PARTS
+from harness.record.attempt import SECONDS
 
 
 def seconds(**told: float | None) -> dict[str, float | None]:
-    return {**dict.fromkeys(PARTS), **told}
+    return {**dict.fromkeys(SECONDS), **told}
 
 
 def test_the_parts_of_a_trial_add_up_to_what_its_phases_took(inputs: Any) -> None:

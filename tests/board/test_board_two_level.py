@@ -12,22 +12,19 @@ from scipy import stats
 from harness.board import build
 from harness.board.select import ArmTrials
 from harness.board.two_level import column_counts, two_level_of
+from harness.record.attempt import attempt_of
 
 Table = np.ndarray[Any, np.dtype[np.bool_]]
 
 
+def told_of(row: Any) -> dict[str, Any]:
+    bits = base64.b64encode(np.packbits(row).tobytes()).decode()
+    return {"count": len(row), "top1": 100.0 * row.mean(), "correct_bits": bits}
+
+
 def trials_of(name: str, table: Table) -> ArmTrials:
     records = {
-        replicate: {
-            "status": "completed",
-            "results": {
-                "test": {
-                    "count": len(row),
-                    "top1": 100.0 * row.mean(),
-                    "correct_bits": base64.b64encode(np.packbits(row).tobytes()).decode(),
-                }
-            },
-        }
+        replicate: attempt_of({"status": "completed", "results": {"test": told_of(row)}})
         for replicate, row in enumerate(table)
     }
     return ArmTrials(name, tuple(records), [], dict(records), dict(records))
@@ -128,13 +125,14 @@ def test_two_replicates_and_a_spread_of_0_by_luck_have_no_interval() -> None:
 @pytest.mark.parametrize("damage", ["", "!!!!", "AAAA", None, 7, "other top-1", "failed"])
 def test_correctness_that_is_absent_torn_or_at_odds_gives_none(damage: Any) -> None:
     trials = trials_of("a", correct(3, 4, 64))
-    test = trials.counted[2]["results"]["test"]
+    one = trials.counted[2]
     if damage == "other top-1":
-        test["top1"] += 5.0
+        trials.good[2] = one._replace(top1=one.top1 + 5.0)
     elif damage == "failed":
         del trials.good[2]
     else:
-        test["correct_bits"] = damage
+        torn = {"count": 64, "top1": one.top1, "correct_bits": damage}
+        trials.good[2] = attempt_of({"status": "completed", "results": {"test": torn}})
     assert two_level_of({"a": trials}, {"a": "a"}, 0.05, 0.05) == {"a": (None, None)}
 
 
@@ -143,7 +141,7 @@ def test_a_board_shows_it_in_the_row_and_in_the_difference(inputs: Any) -> None:
     tables = {"plain": correct(1, 10, 899), "arm": correct(2, 10, 899, 0.3)}
     for arm, table in tables.items():
         for record, row in zip(given.of(arm), table, strict=True):
-            record["results"]["test"] |= trials_of(arm, row[None]).counted[0]["results"]["test"]
+            record["results"]["test"] |= told_of(row)
     board = build(given.plan, given.records, [], shared=given.shared)
     arm, plain = (next(row for row in board["rows"] if row["arm"] == name) for name in ("arm", "plain"))
     assert arm["two_level"]["low"] < arm["top1"]["mean"] < arm["two_level"]["high"]

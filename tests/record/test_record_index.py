@@ -53,17 +53,17 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 def rebuild(store: Store, capsys: pytest.CaptureFixture[str]) -> tuple[str, bool]:
     """Rebuild the board; return what was printed, and whether the records were read for it."""
     seen = []
-    read = Store.read
+    read = Store.read_flat
 
     def spy(self: Store, *args: Any, **more: Any) -> Any:
         seen.append(1)
         return read(self, *args, **more)
 
-    Store.read = spy  # type: ignore[method-assign]
+    Store.read_flat = spy  # type: ignore[method-assign]
     try:
         assert boards.rebuild(store.root, as_json=False) == 0
     finally:
-        Store.read = read  # type: ignore[method-assign]
+        Store.read_flat = read  # type: ignore[method-assign]
     return capsys.readouterr().out, bool(seen)
 
 
@@ -168,8 +168,8 @@ def test_many_trials_are_looked_at_in_two_processes_with_the_same_result(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone = index.state_of(store.root)
-    monkeypatch.setattr(index, "_FORK_FROM", 1)
-    monkeypatch.setattr(index.threading, "active_count", lambda: 1)
+    monkeypatch.setattr(index, "_FEWEST", 1)
+    monkeypatch.setattr("threading.active_count", lambda: 1)
     assert index.state_of(store.root) == alone
     edit(store)
     assert index.state_of(store.root) != alone

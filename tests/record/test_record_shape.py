@@ -89,10 +89,10 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
-def board_of(store: Store, *, is_compact: bool) -> Json:
+def board_of(store: Store, *, is_flat: bool) -> Json:
     """Read the folder, build the board and render it in every format there is."""
     plan = store.read_plan()
-    reading = store.read(plan, is_compact=is_compact)
+    reading = store.read_flat(plan) if is_flat else store.read(plan)
     board = build(plan, reading.records, reading.timings, reading.set_aside, shared=reading.shared)
     Console(width=100, file=io.StringIO()).print(render.terminal(board))
     assert all(format_(board) for format_ in FORMATS)
@@ -139,8 +139,8 @@ def test_a_trial_of_wrong_types_is_set_aside_and_the_board_is_built_without_it(
 ) -> None:
     file = store.trial_folder("good-0") / "0.json"
     file.write_bytes(changed(trial("good", 0), path, value))
-    for is_compact in (False, True):
-        board = board_of(store, is_compact=is_compact)
+    for is_flat in (False, True):
+        board = board_of(store, is_flat=is_flat)
         (aside,) = board["set_aside"]
         assert aside["path"] == "trials/good-0/0.json" and told in aside["reason"]
         row = next(row for row in board["rows"] if row["arm"] == "good")
@@ -153,7 +153,7 @@ def test_a_timing_without_a_numbered_round_is_set_aside(store: Store) -> None:
     (folder / "7-good.json").write_bytes(changed(timing("good", 7), "augmentations", 7))
     # A trial's record among the timings has no round at all.
     (folder / "None-good.json").write_bytes(canonical(seal(trial("good", 0))))
-    board = board_of(store, is_compact=True)
+    board = board_of(store, is_flat=True)
     reasons = {Path(aside["path"]).name: aside["reason"] for aside in board["set_aside"]}
     assert "round is text, expected a whole number" in reasons["x-good.json"]
     assert "augmentations is a whole number, expected a list" in reasons["7-good.json"]
@@ -175,7 +175,7 @@ def test_no_value_of_any_key_keeps_the_board_from_being_built(store: Store, valu
     aside = 0
     for number, path in enumerate(keys_of(trial("good", 0))):
         file.write_bytes(changed(trial("good", 0), path, value))
-        aside += bool(board_of(store, is_compact=bool(number % 2))["set_aside"])
+        aside += bool(board_of(store, is_flat=bool(number % 2))["set_aside"])
     assert aside > 5
 
 

@@ -1,0 +1,83 @@
+"""Work on many files done by two processes: each takes half of the names.
+
+Opening, hashing and parsing a hundred thousand small files is work for a processor, not for the disk. The second
+process is forked, so it starts at once and knows all that this one knows; what it found comes back through memory that
+no other process can reach. Where forking is not safe (threads, no Linux), or where that process dies, this one does
+both halves.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+_END = b"\xff" * 8
+
+
+def in_two(work: Callable[[Sequence[T]], Iterator[Any]], names: Sequence[T], fewest: int) -> Iterator[Any]:
+    """Yield what `work` yields of the first half of `names`, then what it yields of the second.
+
+    Args:
+        work: Yields what `marshal` can write: numbers, text, bytes, None, and tuples, lists and tables of them.
+        names: Of files or folders, or lists of them.
+        fewest: Names from which a second process pays.
+    """
+    if len(names) < max(fewest, 2) or not _can_fork():
+        yield from work(names)
+        return
+    half = len(names) // 2
+    memory = os.memfd_create("harness")
+    try:
+        child = os.fork()
+        if not child:
+            # Whatever happens, nothing of the parent's may run here: no handlers, no buffers flushed twice.
+            try:
+                _write(work(names[half:]), memory)
+            finally:
+                os._exit(0)
+        try:
+            yield from work(names[:half])
+        finally:
+            os.waitpid(child, 0)
+        yield from _read(memory) if _is_whole(memory) else work(names[half:])
+    finally:
+        os.close(memory)
+
+
+def _can_fork() -> bool:
+    if sys.platform != "linux" or threading.active_count() > 1:
+        return False
+    return len(os.sched_getaffinity(0)) > 1
+
+
+def _write(found: Iterator[Any], memory: int) -> None:
+    for part in found:
+        told = marshal.dumps(part)
+        _write_all(memory, len(told).to_bytes(8, "little") + told)
+    _write_all(memory, _END)
+
+
+def _write_all(memory: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(memory, left) :]
+
+
+def _is_whole(memory: int) -> bool:
+    """Return whether the second process came to its end."""
+    size = os.fstat(memory).st_size
+    return size >= len(_END) and os.pread(memory, len(_END), size - len(_END)) == _END
+
+
+def _read(memory: int) -> Iterator[Any]:
+    place = 0
+    while (length := os.pread(memory, len(_END), place)) != _END:
+        size = int.from_bytes(length, "little")
+        # Written by a copy of this very process, moments ago.
+        yield marshal.loads(os.pread(memory, size, place + len(_END)))
+        place += len(_END) + size

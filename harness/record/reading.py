@@ -1,0 +1,267 @@
+"""What a results folder holds of a plan, read and checked; nothing is written here.
+
+What is damaged, edited or a duplicate stays where it is, is told with its reason and is not used.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import orjson
+
+from harness.errors import StoreError
+from harness.record.attempt import Attempt, attempt_of, rest_key
+from harness.record.halves import in_two
+from harness.record.record import FINAL, ended_order, open_sealed
+from harness.registry.digests import digest_json
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+USUAL = "0.json"
+"""What nearly every trial's folder holds, and nothing else: the record of its first attempt."""
+_SHARED_READ = ("recipe", "components", "manifest", "host", "code", "session", "pipeline")
+"""Refs that are the same for many records; `initial_parameters` is read on demand with `Store.shared`."""
+_FEWEST = 2_000
+"""Trials from which a second process pays."""
+_AT_ONCE = 512
+_USUAL_BYTES = 1 << 14
+"""More than a record has, mostly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading(Generic[T]):
+    """All that a folder holds of one plan.
+
+    Attributes:
+        records: Every intact attempt of the plan's trials, in the order of the plan, then as they ended.
+        timings: The plan's intact timings, by round, then by arm.
+        shared: By hash, what the records refer to.
+        set_aside: One `{"path", "reason"}` for each file that is damaged, edited or a duplicate.
+        others: What the folders of trials that hold more, or something else, than `0.json` hold, as `<trial>/<name>`.
+    """
+
+    records: list[T]
+    timings: list[Json] = field(default_factory=list)
+    shared: dict[str, Any] = field(default_factory=dict)
+    set_aside: list[dict[str, str]] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+
+    def good(self: Reading[Json]) -> dict[str, Json]:
+        """Return, by trial id, the record that counts: its first attempt that ended for good."""
+        chosen: dict[str, Json] = {}
+        for record in self.records:
+            if record["status"] in FINAL:
+                chosen.setdefault(record["trial"], record)
+        return chosen
+
+
+@contextmanager
+def without_collecting() -> Iterator[None]:
+    """Pause the collector of cyclic garbage: records are trees, and looking through a million of them takes minutes."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def read(root: Path, plan: Mapping[str, Any]) -> Reading[Json]:
+    """Return all that the folder `root` holds of a plan."""
+    found: Reading[Json] = Reading([])
+    with without_collecting():
+        for trial in _trials(plan):
+            _add(found, read_trial(f"{root}/trials", trial))
+    _finish(root, plan, found, [record["refs"] for record in found.records])
+    return found
+
+
+def read_flat(root: Path, plan: Mapping[str, Any]) -> Reading[Attempt]:
+    """Return the same with flat records, read by two processes where there are many."""
+    found: Reading[Attempt] = Reading([])
+    known: dict[bytes, Json] = {}
+    with without_collecting():
+        for rests, attempts, set_aside, others in in_two(
+            lambda trials: _flat_parts(f"{root}/trials", trials), _trials(plan), _FEWEST
+        ):
+            shared = [
+                known[key] if key in known else known.setdefault(key, orjson.loads(key)) for key in rests
+            ]
+            found.records.extend([Attempt._make((*facts, shared[rest])) for *facts, rest in attempts])
+            found.set_aside.extend(set_aside)
+            found.others.extend(others)
+    _finish(root, plan, found, [rest["refs"] for rest in known.values()])
+    return found
+
+
+def _trials(plan: Mapping[str, Any]) -> list[str]:
+    # Two arms with equal recipes share their trials.
+    return list(dict.fromkeys(trial["id"] for trial in plan["trials"]))
+
+
+def _add(found: Reading[Json], more: Reading[Json]) -> None:
+    found.records.extend(more.records)
+    found.set_aside.extend(more.set_aside)
+    found.others.extend(more.others)
+
+
+def _flat_parts(folder: str, trials: Sequence[str]) -> Iterator[Any]:
+    """Yield what some hundred trials hold, as `marshal` can write it.
+
+    Yields:
+        The distinct `rest` as JSON, the attempts with the place of theirs among these, what is set aside, other names.
+    """
+    for start in range(0, len(trials), _AT_ONCE):
+        places: dict[bytes, int] = {}
+        attempts: list[Any] = []
+        odd: Reading[Json] = Reading([])
+        for trial in trials[start : start + _AT_ONCE]:
+            usual = _usual(folder, trial)
+            if usual is None:
+                other = read_trial(folder, trial)
+                _add(odd, other)
+            for record in other.records if usual is None else (usual,):
+                *facts, rest = attempt_of(record)
+                attempts.append((*facts, places.setdefault(rest_key(rest), len(places))))
+        yield list(places), attempts, odd.set_aside, odd.others
+
+
+def _usual(folder: str, trial: str) -> Json | None:
+    """Return the intact first attempt that stands alone in a trial's folder; None where it is otherwise."""
+    if names_in(f"{folder}/{trial}") != [USUAL]:
+        return None
+    record = read_record(f"{folder}/{trial}/{USUAL}")
+    is_usual = isinstance(record, dict) and record.get("trial") == trial and record.get("attempt") == 0
+    return record if is_usual else None  # type: ignore[return-value]
+
+
+def read_trial(folder: str, trial: str) -> Reading[Json]:
+    """Return a trial's intact attempts in the order in which they ended, and what else stands with them.
+
+    Args:
+        folder: Where the trials' folders stand.
+        trial: Its id.
+    """
+    own = f"{folder}/{trial}"
+    names = [name for name in names_in(own) if name.endswith(".json")]
+    found: Reading[Json] = Reading([])
+    if names != [USUAL]:
+        found.others.extend(f"{trial}/{name}" for name in sorted(names))
+    for name in names:
+        record = read_record(f"{own}/{name}")
+        if isinstance(record, dict) and (
+            record.get("trial") != trial or name not in names_of(record, record.get("attempt"))
+        ):
+            record = (
+                f"a duplicate: it says that it is attempt {record.get('attempt')} of {record.get('trial')}"
+            )
+        if isinstance(record, dict):
+            found.records.append(record)
+        else:
+            found.set_aside.append({"path": _readable(f"trials/{trial}/{name}"), "reason": record})
+    if len(found.records) > 1:
+        found.records.sort(key=ended_order)
+    return found
+
+
+def _finish(
+    root: Path, plan: Mapping[str, Any], found: Reading[Any], refs: Sequence[Mapping[str, Any]]
+) -> None:
+    """Read the timings, and what records and timings refer to."""
+    _read_timings(root, plan["hash"], found)
+    names = {
+        one.get(key) for one in (*refs, *(timing["refs"] for timing in found.timings)) for key in _SHARED_READ
+    }
+    for name in sorted(names - {None}):
+        try:
+            found.shared[name] = read_shared(root, name)
+        except StoreError as error:
+            found.shared[name] = None
+            found.set_aside.append({"path": f"shared/{name}.json", "reason": str(error)})
+    found.set_aside.sort(key=lambda item: item["path"])
+
+
+def _read_timings(root: Path, plan: str, found: Reading[Any]) -> None:
+    folder = f"{root}/timings/{plan}"
+    for name in sorted(names_in(folder)):
+        if name.startswith(".") or ".json" not in name:
+            continue
+        record = read_record(f"{folder}/{name}")
+        slot = f"{record.get('round')}-{record.get('arm')}" if isinstance(record, dict) else ""
+        if isinstance(record, dict) and (record.get("round") is None or name not in names_of(record, slot)):
+            record = f"a duplicate: it says that it is round {record.get('round')} of {record.get('arm')}"
+        if isinstance(record, dict):
+            found.timings.append(record)
+        else:
+            found.set_aside.append({"path": _readable(f"timings/{plan}/{name}"), "reason": record})
+    found.timings.sort(key=lambda record: (record["round"], record["arm"]))
+
+
+def read_shared(root: Path, name: str) -> Any:
+    """Return what was shared under a hash.
+
+    Raises:
+        StoreError: Where it is absent or no longer what was written.
+    """
+    path = root / "shared" / f"{name}.json"
+    try:
+        value = orjson.loads(path.read_bytes())
+    except (OSError, ValueError) as error:  # no JSON, or a name that no file can have
+        raise StoreError(f"{path}: cannot be read: {error}") from error
+    if digest_json(value) != name:
+        raise StoreError(f"{path}: changed since it was written: its hash is not its name")
+    return value
+
+
+def _readable(path: str) -> str:
+    """Return a path as text that JSON can hold: bytes of a name that are not UTF-8 show as `\\xff`."""
+    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
+def names_of(record: Mapping[str, Any], slot: object) -> tuple[str, str]:
+    """Return the names under which a record may stand in its folder.
+
+    Args:
+        record: The record.
+        slot: Its attempt, or `<round>-<arm>` of a timing. Where `harness merge` finds that taken by another record,
+            the content hash makes a name of its own.
+    """
+    return f"{slot}.json", f"{slot}.{record.get('content_hash')}.json"
+
+
+def read_record(path: str) -> Json | str:
+    """Return the record in a file, or what is wrong with it."""
+    try:
+        return open_sealed(_bytes_of(path))
+    except ValueError as error:
+        return str(error)
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+
+
+def _bytes_of(path: str) -> bytes:
+    """Return what a file holds: with half the calls of `open`, which ask for its size and what it is."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = os.read(file, _USUAL_BYTES)
+        while len(data) >= _USUAL_BYTES and (more := os.read(file, 1 << 20)):
+            data += more
+        return data
+    finally:
+        os.close(file)
+
+
+def names_in(folder: str) -> list[str]:
+    """Return the names in a folder, none where there is no such folder."""
+    try:
+        return os.listdir(folder)  # noqa: PTH208 - ten thousand folders are read for one board
+    except (FileNotFoundError, NotADirectoryError):
+        return []

@@ -1,0 +1,116 @@
+"""Flat records are those that stand on disk; reading them in two processes finds what reading in one does."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from array import array
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.record import reading
+from harness.record.attempt import SECONDS, Attempt, attempt_of, attempts_of
+from harness.record.reading import Reading
+from harness.record.record import canonical, seal
+from harness.record.store import Store
+
+TRIALS = [f"trial-{number}" for number in range(600)]
+PLAN = {"hash": "p", "trials": [{"id": trial} for trial in TRIALS]}
+
+
+def body(trial: str, attempt: int = 0, **more: Any) -> dict[str, Any]:
+    return {"schema": 1, "trial": trial, "attempt": attempt, "status": "completed", "refs": {}, **more}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path / "s")
+    for trial in TRIALS[:-1]:  # the last has no folder
+        store.write_trial(seal(body(trial, text="x" * 3000)))
+    first = [store.trial_folder(trial) / "0.json" for trial in TRIALS[:6]]
+    first[0].write_bytes(first[0].read_bytes()[:50])
+    first[1].write_bytes(first[1].read_bytes().replace(b"completed", b"diverged_"))
+    first[2].write_bytes(first[3].read_bytes())
+    first[4].write_bytes(b"")
+    store.write_trial(seal(body(TRIALS[5], 1)))
+    # A hash within stands before the record's own, and the bytes are another way of writing the same.
+    within = seal(body(TRIALS[6], aaa={"content_hash": "0" * 32}))
+    (store.trial_folder(TRIALS[6]) / "0.json").write_bytes(canonical(within))
+    # Sealed under a hash that is no longer its own.
+    forged = canonical(seal(body(TRIALS[7]))).replace(b'"status"', b'"content_hash":"1","status"')
+    (store.trial_folder(TRIALS[7]) / "0.json").write_bytes(forged)
+    return store
+
+
+def read_flat(store: Store, monkeypatch: pytest.MonkeyPatch, fewest: int) -> Reading[Attempt]:
+    monkeypatch.setattr(reading, "_FEWEST", fewest)
+    monkeypatch.setattr(reading, "_AT_ONCE", 64)
+    monkeypatch.setattr("threading.active_count", lambda: 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    return store.read_flat(PLAN)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="one process alone reads elsewhere")
+def test_two_processes_find_what_one_does(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone, both = (read_flat(store, monkeypatch, fewest) for fewest in (10**9, 1))
+    assert both == alone
+    assert len(alone.set_aside) == 5
+    assert len(alone.others) == 2
+
+
+def test_flat_records_are_those_that_are_read_as_they_are(store: Store) -> None:
+    whole, flat = store.read(PLAN), store.read_flat(PLAN)
+    assert flat.records == attempts_of(whole.records)
+    assert (flat.set_aside, flat.others, flat.shared) == (whole.set_aside, whole.others, whole.shared)
+    # What many have in common is held once.
+    assert len({id(one.rest) for one in flat.records}) < len(flat.records) / 4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="one process alone reads elsewhere")
+def test_half_of_the_records_are_read_by_the_second_process(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_here = []
+    usual = reading._usual
+    monkeypatch.setattr(
+        reading, "_usual", lambda folder, trial: read_here.append(trial) or usual(folder, trial)
+    )
+    read_flat(store, monkeypatch, 1)
+    assert read_here == TRIALS[:300]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="one process alone reads elsewhere")
+def test_a_second_process_that_dies_costs_no_record(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = read_flat(store, monkeypatch, 10**9)
+    usual, parent = reading._usual, os.getpid()
+
+    def dies(folder: str, trial: str) -> Any:
+        if trial == "trial-500" and os.getpid() != parent:
+            os._exit(1)
+        return usual(folder, trial)
+
+    monkeypatch.setattr(reading, "_usual", dies)
+    assert read_flat(store, monkeypatch, 1) == alone
+
+
+def test_numbers_are_packed_as_they_are_and_what_is_none_is_absent() -> None:
+    test = {
+        "top1": 50.0,
+        "count": 12,
+        "nll": "1",
+        "class_correct": [1, 2.5],
+        "confusion": [3, 4],
+        "correct_bits": "qqA=",
+        "reliability": {"count": [2, 0], "correct": [1, 0], "confidence": [0.5]},
+    }
+    told = body("t", results={"test": test}, curves={"train_loss": [1, None, 0.5]}, seconds={"train": True})
+    flat = attempt_of(told)
+    assert (flat.top1, flat.nll, flat.class_correct, flat.reliability) == (50.0, None, None, None)
+    assert array("i", flat.confusion or b"").tolist() == [3, 4]
+    assert flat.correct == bytes([0b10101010, 0b10100000]) and flat.test_count == 12
+    one, two, three = array("d", flat.curves[0])
+    assert (one, three) == (1.0, 0.5) and math.isnan(two)
+    assert flat.seconds == (None,) * len(SECONDS)
