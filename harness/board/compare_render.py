@@ -70,7 +70,9 @@ def _heading(report: Json, write: Callable[[object], str]) -> list[str]:
 def _side(side: Json) -> str:
     """Return `results/a (suite tricks, commit 1a2b3c4d5e6f, uncommitted changes)`."""
     commits = ", ".join(commit[:12] for commit in side["commits"])
-    parts = [f"suite {side['suite']}", f"commit {commits}" if commits else "commit unknown"]
+    parts = [f"suite {side['suite']}"]
+    if not commits or commits not in side["label"]:  # `HEAD~1 (1a2b3c4d5e6f)` says it already
+        parts.append(f"commit {commits}" if commits else "commit unknown")
     parts += ["uncommitted changes"] if side["uncommitted"] else []
     return f"{side['label']} ({', '.join(parts)})"
 

@@ -21,7 +21,10 @@ def differences_in_words(differs: Sequence[str], hosts: Sequence[Json | None]) -
         differs: Keys as `gate_hosts.differing` names them, and others, which are told as they are.
         hosts: The fingerprints of base and candidate.
     """
-    base, candidate = (speed_keys(host) for host in hosts)
+    return _listed(differs, *(speed_keys(host) for host in hosts))
+
+
+def _listed(differs: Sequence[str], base: Json, candidate: Json) -> str:
     ordered = sorted(differs, key=lambda key: key != "libraries.torch")
     told = [
         f"{_name(key)} {_value(key, base.get(key))} in the base, {_value(key, candidate.get(key))} in the candidate"
@@ -31,6 +34,26 @@ def differences_in_words(differs: Sequence[str], hosts: Sequence[Json | None]) -
     ]
     more = [f"and {len(ordered) - MOST} more"] if len(ordered) > MOST else []
     return "; ".join([*told, *more])
+
+
+def environments_in_words(base: Json | None, candidate: Json | None) -> str:
+    """Return in what two environments differ that the bits of a result hang on, as `differences_in_words` does.
+
+    Args:
+        base: A host's fingerprint, as records refer to it.
+        candidate: The other's.
+    """
+    one, other = (_accuracy(host) for host in (base, candidate))
+    keys = sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
+    return _listed(keys, one, other)
+
+
+def _accuracy(host: Json | None) -> dict[str, Any]:
+    part = (host or {}).get("accuracy") or {}
+    libraries = part.get("libraries") or {}
+    return {key: value for key, value in part.items() if key != "libraries"} | {
+        f"libraries.{name}": version for name, version in libraries.items()
+    }
 
 
 def _name(key: str) -> str:

@@ -1,4 +1,4 @@
-"""The board as CSV: one line an arm, every number in full."""
+"""The board as CSV: one line an arm, every number in full, its unit in the column's name (docs/outputs.md)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,45 @@ _LEFT_OUT = frozenset({"recipe", "components", "trials"})
 _FORMULA = ("=", "+", "-", "@", "|", "%", "−", "＝", "＋", "－", "＠")
 """What a spreadsheet may take for the begin of a formula, in full width too."""
 _JOINED = frozenset({"stamps", "varies", "statuses"})
+_UNITS = {
+    "top1": "percent",
+    "validation_top1": "percent",
+    "two_level": "percent",
+    "difference": "points",
+    "nll": "nats",
+    "time_split": "seconds",
+}
+"""Units of tables and numbers whose key in the JSON does not name it."""
+_WITHOUT_UNIT = ("count", "nonzero", "p", "p_holm", "p_equal", "examples", "seeds")
+_VALUE = ("mean", "low", "high", "half_width", "deviation")
+_RATIO = ("mean", "low", "high", "rounds")
+_VERDICT = ("verdict", "reason", "p_holm", "rounds", *(f"ratio_{end}" for end in _RATIO[:3]))
+_FIXED = (
+    *("rank", "arm", "verdict", "reason", "baseline", "against"),
+    *(f"top1_{end}_percent" for end in _VALUE),
+    "top1_count",
+    *(f"difference_{end}_points" for end in (*_VALUE, "detectable")),
+    *(f"difference_{end}" for end in ("count", "nonzero", "p", "p_holm", "p_equal")),
+    *(f"p_better_{end}" for end in _VALUE[:3]),
+    *("rank_interval_low", "rank_interval_high"),
+    *(f"nll_{end}_nats" for end in _VALUE),
+    "nll_count",
+    *("images_per_second", *(f"images_per_second_ratio_{end}" for end in _RATIO)),
+    *(f"speed_verdict_{end}" for end in _VERDICT),
+    *("peak_memory_bytes", "peak_memory_kind"),
+    *(f"memory_verdict_{end}" for end in _VERDICT),
+    *("training_flops", "training_flops_ratio", "parameters", "train_seconds", "train_seconds_ratio"),
+    *(f"replicates_{end}" for end in ("planned", "good", "failed", "missing")),
+    *("failure_rate", "attempts", "timing_rounds", "stamps", "varies", "statuses"),
+)
+"""Columns of every board, in this order, empty where nothing is known; what only some boards have follows by name."""
 
 
 def csv(board: Mapping[str, Any]) -> str:
-    """Return the rows with nested values as `top1_mean`; a column is there where any row has it."""
+    """Return the rows, nested values as `top1_mean_percent`; beside the fixed columns those that any row has."""
     rows = [_flat(row) for row in board["rows"]]
-    columns = list(dict.fromkeys(["rank", "arm", "verdict", *sorted({name for row in rows for name in row})]))
-    columns = [name for name in columns if not _is_hollow(name, columns, rows)]
+    columns = list(dict.fromkeys([*_FIXED, *sorted({name for row in rows for name in row})]))
+    columns = [name for name in columns if name in _FIXED or not _is_hollow(name, columns, rows)]
     stream = io.StringIO()
     sheet = writer.writer(stream, lineterminator="\n")
     sheet.writerow([cell(name) for name in columns])
@@ -56,8 +88,17 @@ def _flat(row: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         elif isinstance(value, (list, tuple)):
             flat |= _of_list(value, f"{prefix}{name}")
         else:
-            flat[f"{prefix}{name}"] = value
+            flat[_with_unit(f"{prefix}{name}")] = value
     return flat
+
+
+def _with_unit(name: str) -> str:
+    """Return a column's name with its unit at the end, where the name of the value does not tell it."""
+    for key, unit in _UNITS.items():
+        if name == key or name.startswith(f"{key}_"):
+            last = name.removeprefix(key).removeprefix("_").removeprefix("two_level_")
+            return name if last in _WITHOUT_UNIT else f"{name}_{unit}"
+    return name
 
 
 def _is_hollow(name: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> bool:

@@ -86,6 +86,8 @@ def show_plan(
 def _cost_lines(summary: Mapping[str, Any]) -> list[str]:
     """Return what the run takes, in words, and where that is known from."""
     hours, without = summary["hours"], summary["hours_without"]
+    if not summary["missing"] + summary["again"] + summary["timings_missing"]:
+        return ["time: none, nothing is left to run", *_memory_lines(summary)]
     left = (
         "unknown before the first trial (--probe times some steps of each arm)"
         if hours is None
@@ -97,15 +99,19 @@ def _cost_lines(summary: Mapping[str, Any]) -> list[str]:
         left += f", {summary['timing_hours']:.2g} h of it for the timing pass, one at a time"
     if hours is not None and (untimed := summary["timing_hours_without"]):
         left += f", without the timings of {counted(len(untimed), 'arm')} of which nothing is known"
-    lines = [f"time: {left}; disk: about {summary['disk_bytes'] / 1e6:,.0f} MB"]
+    time = f"time: {left}; disk: about {summary['disk_bytes'] / 1e6:,.0f} MB"
+    return [time, *_memory_lines(summary)]
+
+
+def _memory_lines(summary: Mapping[str, Any]) -> list[str]:
+    """Return what memory a trial takes, in words, and whose records or probes told of arms that have none."""
     peaks = {"host": summary["memory"]["host_bytes"], "GPU": summary["memory"]["device_bytes"]}
     told = [f"{value / 1e6:,.0f} MB on the {where}" for where, value in peaks.items() if value is not None]
     memory = f"up to {' and '.join(told)} a trial" if told else "unknown before the first trial"
-    lines.append(f"memory: {memory}")
     costs = [arm["cost"] for arm in summary["arms"] if arm["cost"] and arm["cost"]["source"] != "records"]
     sources = dict.fromkeys(cost["told"] for cost in costs)
     return [
-        *lines,
+        f"memory: {memory}",
         *([f"arms without a record are taken to be as {'; '.join(list(sources)[:5])}"] if sources else []),
     ]
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.board.cells import cells_in_words
 from harness.board.power import (
     detectable,
     replicates_for,
@@ -14,11 +15,14 @@ from harness.board.power import (
     replicates_for_non_inferiority,
 )
 from harness.board.statistics import POWER
-from harness.cli.earlier import nearest_spread
+from harness.cli.earlier import nearest_spread, spread_of
 from harness.suite.copies import is_baseline
 from harness.suite.plan import Plan, needed_replicates
 
 Json = dict[str, Any]
+
+_MOST_CELLS = 20
+"""Cells of a grid that are told one by one; of a larger grid none is."""
 
 
 def resolution_of(
@@ -53,11 +57,38 @@ def resolution_of(
         "source": None if spread is None else spread.source,
         "in_deviations": _finite(detectable(1.0, n, family, alpha)),
         "points": None if deviation is None else _finite(detectable(deviation, n, family, alpha, margin)),
+        "cells": _by_cell(plan, records, family),
         "margin_points": margin,
         "equal": _equal(plan, family, deviation),
         "non_inferior": _non_inferior(plan, family, deviation),
         "wished": None if wished_points is None else _wished(wished_points, plan, family, deviation),
     }
+    return told
+
+
+def _by_cell(plan: Plan, records: Mapping[str, Json], family: int) -> list[Json]:
+    """Return what each cell of a grid resolves by its own records: data sets differ in how much luck there is."""
+    members: dict[str, set[str]] = {}
+    for arm in plan.arms:
+        if arm.compared and not arm.copy_of:
+            members.setdefault(arm.against or plan.baseline, set()).add(arm.name)
+    told, whole = [], plan.to_json()
+    for base, names in members.items() if 1 < len(members) <= _MOST_CELLS else []:
+        found = spread_of(whole, records, names)
+        points = (
+            detectable(found[0], plan.replicates, family, plan.alpha, plan.margin_points)
+            if found
+            else math.inf
+        )
+        told.append(
+            {
+                "baseline": base,
+                "cell": dict(plan.arm(base).cell),
+                "deviation_points": found[0] if found else None,
+                "pairs": found[1] if found else None,
+                "points": _finite(points),
+            }
+        )
     return told
 
 
@@ -100,6 +131,15 @@ def resolution_lines(told: Json | None) -> list[str]:
     if told is None:
         return ["nothing is compared with a baseline, so there is no difference to resolve"]
     lines = [_smallest(told)]
+    cells = [one for one in told["cells"] if one["points"] is not None]
+    words = cells_in_words([one["cell"] for one in told["cells"]])
+    named = dict(zip((one["baseline"] for one in told["cells"]), words, strict=True))
+    for one in cells:
+        cell = ", ".join(f"{key} {value}" for key, value in named[one["baseline"]].items())
+        lines.append(
+            f"  {one['points']:.2g} points at {cell or one['baseline']} (a deviation of "
+            f"{one['deviation_points']:.2g} points in {one['pairs']} pairs)"
+        )
     if (wished := told["wished"]) is not None:
         lines.append(
             f"to resolve {wished['points']:g} points: "

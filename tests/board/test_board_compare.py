@@ -314,8 +314,8 @@ def test_what_has_changed_is_named(inputs: Any) -> None:
     report = compared(base, candidate)
     assert arm_of(report, "plain")["changed"] == ["the source of harness-bench/sgd is another"]
     assert arm_of(report, "mixup")["changed"] == [
-        "tricks[0].params is {} there, None here",
-        "tricks[0].params.alpha is None there, 0.4 here",
+        "tricks.mixup.params is {} there, None here",
+        "tricks.mixup.params.alpha is None there, 0.4 here",
     ]
 
 

@@ -141,7 +141,7 @@ def test_csv_holds_every_number_in_full(inputs: Any) -> None:
     given = inputs({"plain": 0.0, "arm": 1.0})
     board = build(given.plan, given.records, given.timings)
     for line, row in zip(csv.DictReader(io.StringIO(render.csv(board))), board["rows"], strict=True):
-        assert float(line["top1_mean"]) == row["top1"]["mean"]
+        assert float(line["top1_mean_percent"]) == row["top1"]["mean"]
         assert float(line["metrics_top5_mean"]) == row["metrics"]["top5"]["mean"]
         assert line["arm"] == row["arm"] and line["statuses"] == "completed 10"
         if row["difference"]:

@@ -43,4 +43,10 @@ def test_a_probe_tells_time_and_memory_before_the_first_trial(harness, suite_tex
     (arm,) = told["arms"]
     assert arm["cost"]["source"] == "probe" and 0 < arm["cost"]["seconds"] < 120
     assert told["hours"] > 0 and told["memory"]["host_bytes"] > 10**7
+    trials = told["missing"] * arm["cost"]["seconds"] / told["jobs"] / 3600
+    assert told["hours"] == pytest.approx(trials + told["timing_hours"])
+    assert told["timing_hours"] > 0 and told["timings_missing"] == told["timings"] > 0
+    # 20 KB for each trial, 4 KB for each timing, and the checkpoints of a model of some thousand parameters.
+    written = 20_000 * told["missing"] + 4_000 * told["timings"]
+    assert written < told["disk_bytes"] < written + 1e6
     assert not (tmp_path / "results").exists()

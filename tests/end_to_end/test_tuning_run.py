@@ -32,6 +32,7 @@ def test_a_killed_search_goes_on_and_leads_to_the_board_of_its_winners(place):
         "total": 6,
         "reused": 0,
         "missing": 6,
+        "hours": None,
     }
     launcher = place.start("run", suite, "--jobs", 1)
     deadline = time.monotonic() + 240

@@ -258,6 +258,13 @@ def test_tpe_without_optuna_is_refused_before_anything_runs(place, monkeypatch):
     assert not launcher.ran
 
 
+def test_a_plan_in_the_midst_of_a_tpe_search_says_what_it_lacks(place, monkeypatch):
+    suite, _, _ = place(method="tpe")
+    monkeypatch.setattr(tree_search.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(PluginError, match=r"harness-bench\[tune\]"):
+        tree_search.suggest(suite.arms["plain"], [], 0)
+
+
 def test_tpe_asks_after_each_round_and_closes_in_on_the_top(place):
     pytest.importorskip("optuna")
     suite, base, store = place(trials=30, method="tpe")

@@ -293,7 +293,7 @@ def test_fewer_replicates_or_arms_of_the_same_study_are_joined(machine, tmp_path
     [
         (
             a_plan(name="q", alpha=0.4, extra="x"),
-            r"arm mixup: tricks\[0\].params.alpha is 0.2 there, 0.4 here",
+            r"arm mixup: tricks\.mixup\.params\.alpha is 0.2 there, 0.4 here",
         ),
         (a_plan(name="q", seed=7, extra="x"), "seed: 0 there, 7 here"),
         ({**a_plan(name="q", extra="x"), "suite": "other"}, "suite: s there, other here"),
