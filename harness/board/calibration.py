@@ -150,14 +150,21 @@ def _started(text: str | None) -> datetime | None:
 
 
 def _halves(starts: Mapping[tuple[str, int], Any]) -> dict[tuple[str, int], str]:
-    """Return which runs began in the first half of them all; runs that began at one time are not torn apart."""
-    if not starts:
-        return {}
+    """Return which runs began in the first half of their arm's; runs that began at one time are not torn apart.
+
+    An arm's own half: residuals are less the arm's mean, so arms that ran one after the other are compared with
+    nothing but themselves.
+    """
+    own: dict[str, list[Any]] = {}
+    for (arm, _), start in starts.items():
+        own.setdefault(arm, []).append(start)
     try:
-        middle = sorted(starts.values())[len(starts) // 2]
+        middle = {arm: sorted(found)[len(found) // 2] for arm, found in own.items()}
+        return {
+            cell: "first half" if start < middle[cell[0]] else "second half" for cell, start in starts.items()
+        }
     except TypeError:  # times with and without a zone
         return {}
-    return {cell: "first half" if start < middle else "second half" for cell, start in starts.items()}
 
 
 def _round_split(rounds: Mapping[str, Mapping[int, Record]], seed: int) -> Json:

@@ -71,35 +71,28 @@ def split_p(residuals: Cells, labels: Mapping[Cell, str], key: str, *, by_row: b
         by_row: Whether each arm's groups are compared apart, and the sums of squares added: for residuals that add
             up to nothing within each replicate.
     """
-    cells = [cell for cell in residuals if cell in labels]
-    members: dict[str, list[float]] = {}
-    for cell in cells:
-        members.setdefault(labels[cell], []).append(residuals[cell])
-    groups = {
-        name: (len(values), math.fsum(values) / len(values)) for name, values in sorted(members.items())
-    }
-    columns = sorted({replicate for _, replicate in cells})
+    table = _table(residuals, labels, by_row=by_row)
+    groups = table.groups()
     if len(groups) < 2:
         return Split(groups)
-    if len(columns) < 2:
+    if table.width < 2:
         return Split(groups, reason="not tested: one replicate")
-    if not any(residuals[cell] for cell in cells):
+    if not any(map(any, table.values)):
         return Split(groups, reason="not tested: no run differs from its arm's mean")
-    patterns = _patterns(labels, cells, columns)
+    patterns = table.patterns()
     kinds = Counter(patterns)
-    is_exact = math.factorial(len(columns)) <= EXACT_UP_TO * math.prod(map(math.factorial, kinds.values()))
-    table = _Table(residuals, labels, cells, columns, by_row)
+    is_exact = math.factorial(table.width) <= EXACT_UP_TO * math.prod(map(math.factorial, kinds.values()))
     # What was seen comes last: among all orders it stands once more, and is not counted.
     if is_exact:
-        found = _statistics(table, [*_all_orders(kinds, len(columns)), patterns])
-    elif len(columns) > DRAWN_UP_TO:
+        found = _statistics(table, [*_all_orders(kinds, table.width), patterns])
+    elif table.width > DRAWN_UP_TO:
         found = _large_statistics(table, _many_orders(patterns, key))
     else:
         found = _statistics(table, [*_drawn_orders(patterns, key), patterns])
     counted = found[:-1] if is_exact else found
     p, least = (_share(counted, value) for value in (found[-1], max(found)))
     reason = (
-        f"with {len(columns)} replicates in these groups no p is below {least:.2g}" if least > LEVEL else ""
+        f"with {table.width} replicates in these groups no p is below {least:.2g}" if least > LEVEL else ""
     )
     return Split(groups, p, least, reason)
 
@@ -107,15 +100,6 @@ def split_p(residuals: Cells, labels: Mapping[Cell, str], key: str, *, by_row: b
 def _share(found: Sequence[float], seen: float) -> float:
     # Equal sums of squares, added in another order, may differ in their last bits.
     return sum(1 for value in found if value >= seen * (1 - TIE)) / len(found)
-
-
-def _patterns(labels: Mapping[Cell, str], cells: Sequence[Cell], columns: Sequence[int]) -> list[int]:
-    """Return, for each column, the first place whose labels are the same as its own: exchanging those does nothing."""
-    of_column: dict[int, list[tuple[str, str]]] = {replicate: [] for replicate in columns}
-    for arm, replicate in cells:
-        of_column[replicate].append((arm, labels[arm, replicate]))
-    first: dict[tuple[tuple[str, str], ...], int] = {}
-    return [first.setdefault(tuple(of_column[replicate]), place) for place, replicate in enumerate(columns)]
 
 
 def _all_orders(kinds: Mapping[int, int], count: int) -> Iterator[list[int]]:
@@ -154,50 +138,77 @@ def _many_orders(patterns: Sequence[int], key: str) -> npt.NDArray[np.intp]:
     twister = np.random.RandomState()
     *words, place = random.Random(f"board/split/{key}").getstate()[1]
     twister.set_state(("MT19937", np.array(words, np.uint32), place, 0, 0.0))
+    numbers = twister.random_sample((DRAWS, len(patterns)))
     own = np.array(patterns, np.intp)
-    dealt = (own[np.argsort(twister.random_sample(len(own)), kind="stable")] for _ in range(DRAWS))
-    return np.stack([*dealt, own])
+    return np.concatenate([own[np.argsort(numbers, axis=1)], own[None]])
 
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """Residuals and labels as `split_p` was given them, `cells` and `columns` in order."""
+    """Arms by replicates: `values` are residuals, `codes` place a run's label among `names`, -1 being none."""
 
-    residuals: Cells
-    labels: Mapping[Cell, str]
-    cells: Sequence[Cell]
-    columns: Sequence[int]
+    values: Sequence[Sequence[float]]
+    codes: Sequence[Sequence[int]]
+    names: Sequence[str]
+    width: int
     by_row: bool
 
-    def rows(self) -> dict[str, list[float]]:
-        """Return the residuals of each arm by column; a run that is missing stands for its arm's mean."""
-        arms = dict.fromkeys(arm for arm, _ in self.cells)
-        return {arm: [self.residuals.get((arm, column), 0.0) for column in self.columns] for arm in arms}
+    def groups(self) -> dict[str, tuple[int, float]]:
+        """Return by name how many runs a group has, and their mean."""
+        # One more, the last, takes the runs without a label.
+        members: list[list[float]] = [[] for _ in range(len(self.names) + 1)]
+        for values, codes in zip(self.values, self.codes, strict=True):
+            for value, code in zip(values, codes, strict=True):
+                members[code].append(value)
+        return {
+            name: (len(own), math.fsum(own) / len(own))
+            for name, own in zip(self.names, members, strict=False)
+        }
 
-    def groups(self) -> list[list[tuple[str, int]]]:
-        """Return the groups that are compared, each as arms with the places at which they have its label."""
-        place = {replicate: number for number, replicate in enumerate(self.columns)}
-        groups: dict[tuple[str, str], list[tuple[str, int]]] = {}
-        for arm, replicate in self.cells:
-            key = (self.labels[arm, replicate], arm if self.by_row else "")
-            groups.setdefault(key, []).append((arm, place[replicate]))
-        return list(groups.values())
+    def patterns(self) -> list[int]:
+        """Return by column the first with labels like its own: exchanging those two does nothing."""
+        first: dict[tuple[int, ...], int] = {}
+        return [first.setdefault(codes, place) for place, codes in enumerate(zip(*self.codes, strict=True))]
+
+    def compared(self) -> Iterator[tuple[Sequence[int], int]]:
+        """Yield the groups whose sums of squares are added: the arms that they span, and their label's code."""
+        arms = range(len(self.values))
+        for span in ([arm] for arm in arms) if self.by_row else [arms]:
+            yield from ((span, code) for code in range(len(self.names)))
+
+
+def _table(residuals: Cells, labels: Mapping[Cell, str], *, by_row: bool) -> _Table:
+    """Return the arms and replicates that have a labelled run; a run that is missing stands for its arm's mean."""
+    cells = [cell for cell in residuals if cell in labels]
+    arms, columns = list(dict.fromkeys(arm for arm, _ in cells)), sorted({column for _, column in cells})
+    names = sorted({labels[cell] for cell in cells})
+    code_of = {name: code for code, name in enumerate(names)}
+    told = {cell: code_of[labels[cell]] for cell in cells}
+    rows = [[(arm, column) for column in columns] for arm in arms]
+    values = [[residuals.get(cell, 0.0) for cell in row] for row in rows]
+    codes = [[told.get(cell, -1) for cell in row] for row in rows]
+    return _Table(values, codes, names, len(columns), by_row)
 
 
 def _statistics(table: _Table, orders: Sequence[Sequence[int]]) -> list[float]:
     """Return the between-group sum of squares for each order: by column, the place whose labels it gets."""
-    rows, groups, width = table.rows(), table.groups(), len(table.columns)
+    compared, width = list(table.compared()), table.width
     totals = [0.0] * len(orders)
-    if len(table.cells) * width + len(groups) * len(orders) * width > PYTHON_UP_TO:
+    if width * (len(table.values) * width + len(compared) * len(orders)) > PYTHON_UP_TO:
         return _large_statistics(table, orders)
-    for members in groups:
+    for span, code in compared:
         # By place and column: what the group's arms at that place add up to where that column is put there.
         sums = [[0.0] * width for _ in range(width)]
-        for arm, place in members:
-            sums[place] = [total + value for total, value in zip(sums[place], rows[arm], strict=True)]
-        for number, order in enumerate(orders):
+        count = 0
+        for arm in span:
+            for place in (place for place, own in enumerate(table.codes[arm]) if own == code):
+                sums[place] = [
+                    total + value for total, value in zip(sums[place], table.values[arm], strict=True)
+                ]
+                count += 1
+        for number, order in enumerate(orders if count else ()):
             total = sum(sums[place][column] for column, place in enumerate(order))
-            totals[number] += total * total / len(members)
+            totals[number] += total * total / count
     return totals
 
 
@@ -205,18 +216,18 @@ def _large_statistics(table: _Table, orders: Sequence[Sequence[int]] | npt.NDArr
     """Return the same by numpy, which only many runs are worth."""
     import numpy as np
 
-    rows, groups, width = table.rows(), table.groups(), len(table.columns)
-    index = {arm: number for number, arm in enumerate(rows)}
-    residuals = np.array(list(rows.values()), np.float64)
-    dealt, columns = np.asarray(orders, np.intp), np.arange(width)
-    totals = np.zeros(len(orders))
-    for members in groups:
-        arms = sorted({index[arm] for arm, _ in members})
-        place_of_arm = {arm: number for number, arm in enumerate(arms)}
-        has = np.zeros((len(arms), width))
-        for arm, place in members:
-            has[place_of_arm[index[arm]], place] = 1.0
-        sums = has.T @ residuals[arms]
-        totals += sums[dealt, columns].sum(axis=1) ** 2 / len(members)
+    values, codes, dealt = np.array(table.values), np.array(table.codes), np.asarray(orders, np.intp)
+    places = np.unique(dealt[-1])
+    number_of = np.zeros(table.width, np.intp)
+    number_of[places] = np.arange(len(places))
+    # By column and order, where in `sums` that column's sum at that place lies: column after column, so that what is
+    # looked up lies close together.
+    lies_at = np.arange(table.width)[:, None] * len(places) + np.ascontiguousarray(number_of[dealt].T)
+    totals = np.zeros(len(dealt))
+    for span, code in table.compared():
+        has = codes[span] == code
+        if has.any():
+            sums = values[span].T @ has[:, places].astype(np.float64)
+            totals += sums.take(lies_at).sum(axis=0) ** 2 / np.count_nonzero(has)
     found: list[float] = totals.tolist()
     return found

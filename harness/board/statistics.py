@@ -3,9 +3,8 @@
 Written out because they fit on a page; the tests hold every function against `scipy.stats`. Sums are `math.fsum`,
 exactly rounded, so no result depends on the order of the replicates.
 
-Sources: PROTOCOL.md, "Replicates and the verdict"; Holm 1979; Schuirmann 1987 (two one-sided tests); Phipson and
-Smyth 2010 (the +1 of a Monte Carlo p-value); Newcombe 2006 (interval of P(A > B)); Agarwal et al. 2021
-(interquartile mean).
+Sources: PROTOCOL.md, "Replicates and the verdict"; Holm 1979; Schuirmann 1987 (two one-sided tests); Newcombe 2006
+(interval of P(A > B)); Agarwal et al. 2021 (interquartile mean).
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import mul
 
 from harness.board.distributions import normal_quantile
 from harness.board.distributions import student_t_quantile as student_t_quantile
@@ -60,7 +60,8 @@ def deviation_of(values: Sequence[float]) -> float | None:
         return None
     mean = mean_of(values)
     try:
-        deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+        apart = [value - mean for value in values]
+        deviation = math.sqrt(math.fsum(map(mul, apart, apart)) / (len(values) - 1))
     except OverflowError:
         return None
     return deviation if deviation < math.inf else None

@@ -124,7 +124,7 @@ def test_pairs_without_enough_replicates_in_common_are_left_out() -> None:
 
 @pytest.mark.parametrize("differing", [3, 16])
 def test_pairs_that_differ_in_few_of_many_replicates_are_tested_exactly(differing: int) -> None:
-    values = {replicate: 90.0 for replicate in range(30)}
+    values = dict.fromkeys(range(30), 90.0)
     better = {
         replicate: value + (0.01 if replicate < differing else 0.0) for replicate, value in values.items()
     }
@@ -141,8 +141,8 @@ def test_sixteen_replicates_are_exact_and_seventeen_agree_with_them() -> None:
         observed = abs(sum(values)) - 1e-9
         exact = sign_flip._exact_share(sorted(abs(value) for value in values if value), observed)
         assert p == pytest.approx(exact, abs=5 * math.sqrt(exact * (1 - exact) / DRAWS) + 1e-4)
-    for values in arms.values():
-        del values[4]
+    for own in arms.values():
+        del own[4]
     for (one, other), p in pair_flip_ps(arms, 6).items():
         assert p == sign_flip_p([arms[one][replicate] - arms[other][replicate] for replicate in arms[one]])
 
