@@ -88,7 +88,8 @@ def _flat(row: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         elif isinstance(value, (list, tuple)):
             flat |= _of_list(value, f"{prefix}{name}")
         else:
-            flat[_with_unit(f"{prefix}{name}")] = value
+            # A table that a row lacks is null under its bare name: that is no column.
+            flat[name if value is None and not prefix else _with_unit(f"{prefix}{name}")] = value
     return flat
 
 

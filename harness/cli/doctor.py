@@ -19,11 +19,22 @@ import typer
 import harness
 from harness.cli.options import AsJson, Data, Results
 from harness.cli.output import say, say_json
-from harness.cli.requirements import DISTRIBUTION, differing, problem_of, requirements_of, version_of
+from harness.cli.requirements import (
+    DISTRIBUTION,
+    EXTRAS,
+    PINS,
+    differing,
+    install_command,
+    problem_of,
+    requirements_of,
+    version_of,
+)
 from harness.errors import HarnessError
 
 _TORCH_SECONDS = 120.0
 _LOW_DISK_BYTES = 2 * 2**30
+_NO_DISK_BYTES = 50 * 2**20
+"""Less than this a run of the smallest suite refuses."""
 _LOW_MEMORY_BYTES = 2 * 2**30
 _PYTHONS = ((3, 11), (3, 13))
 _PLACES: Mapping[str, tuple[str, ...]] = {
@@ -124,16 +135,15 @@ def _environment() -> Iterator[Finding]:
     bad = [text for text in map(problem_of, requirements_of("")) if text]
     yield Finding(
         group, "requirements", "broken" if bad else "ok", "; ".join(bad) or "all are installed",
-        f"pip install -U {DISTRIBUTION}" if bad else "",
+        install_command("") if bad else "",
     )  # fmt: skip
-    pins = Path(harness.__file__).resolve().parents[1] / "constraints.txt"
-    if pins.is_file():
-        found = list(differing(pins.read_text()))
+    if PINS.is_file():
+        found = list(differing(PINS.read_text()))
         shown = ", ".join(found[:6]) + (f" and {len(found) - 6} more" if len(found) > 6 else "")
         yield Finding(
             group, "constraints.txt", "note" if found else "ok",
             f"differ from what was tried together: {shown}" if found else "as it pins them",
-            "pip install -c constraints.txt -e ." if found else "",
+            install_command("") if found else "",
         )  # fmt: skip
 
 
@@ -193,6 +203,7 @@ def _machine(results: Path) -> Iterator[Finding]:
     yield Finding(
         group, "memory", "note" if memory.available < _LOW_MEMORY_BYTES else "ok",
         f"{_gigabytes(memory.available)} free of {_gigabytes(memory.total)}",
+        "" if memory.available >= _LOW_MEMORY_BYTES else "end other programs, or run fewer trials at a time: --jobs 1",
     )  # fmt: skip
     for name, folder in (("results", results), ("cache", default_cache())):
         yield _folder(group, name, folder)
@@ -205,8 +216,9 @@ def _folder(group: str, name: str, folder: Path) -> Finding:
     free = shutil.disk_usage(there).free
     low = free < _LOW_DISK_BYTES
     return Finding(
-        group, name, "note" if low else "ok", f"{_gigabytes(free)} free for {folder}",
-        _FOLDER_FIXES[name] if low else "",
+        group, name, "broken" if free < _NO_DISK_BYTES else "note" if low else "ok",
+        f"{_gigabytes(free)} free for {folder}",
+        f"make room, or {_FOLDER_FIXES[name]}" if low else "",
     )  # fmt: skip
 
 
@@ -217,11 +229,14 @@ def _data(data: Path | None) -> Iterator[Finding]:
     group = "data"
     yield Finding(group, "digits", "ok", "comes with scikit-learn")
     if data is None:
-        yield Finding(group, "data root", "note", "none is set", "--data DIR, or HARNESS_DATA=DIR")
+        why = "none is set; suites on digits run without one"
+        fix = "put data into a folder, and name it: --data DIR, or HARNESS_DATA=DIR"
+        yield Finding(group, "data root", "note", why, fix)
         return
     if not data.is_dir():
+        what = "is no folder" if data.exists() else "is not there"
         yield Finding(
-            group, "data root", "broken", f"there is no folder {data}", "--data DIR, or HARNESS_DATA=DIR"
+            group, "data root", "broken", f"{data} {what}", "name another: --data DIR, or HARNESS_DATA=DIR"
         )
         return
     yield Finding(group, "data root", "ok", str(data))
@@ -267,12 +282,15 @@ def _extras() -> Iterator[Finding]:
         return
     for extra in sorted(names):
         missing = [name for name, _ in requirements_of(extra) if version_of(name) is None]
+        use = f" for {EXTRAS[extra]}" if extra in EXTRAS else ""
         yield Finding(
             "extras", extra, "note" if missing else "ok",
-            f"missing: {', '.join(missing)}" if missing else "installed",
-            f"pip install '{DISTRIBUTION}[{extra}]'" if missing else "",
+            f"missing{use}: {', '.join(missing)}" if missing else "installed",
+            install_command(extra) if missing else "",
         )  # fmt: skip
 
 
 def _gigabytes(count: float) -> str:
+    if count < 1e9:
+        return f"{count / 1e6:,.0f} MB"
     return f"{count / 1e9:,.0f} GB" if count >= 1e10 else f"{count / 1e9:.1f} GB"

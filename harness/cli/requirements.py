@@ -4,9 +4,23 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import harness
 
 DISTRIBUTION = "harness-bench"
+PINS = Path(harness.__file__).resolve().parents[1] / "constraints.txt"
+"""Where the harness runs from a checkout, the versions that were tried together."""
+
+EXTRAS: Mapping[str, str] = {
+    "data": "the dataset hub, and shards of an object store",
+    "dev": "the tests",
+    "track": 'trackers = ["tensorboard", "mlflow"] in a suite',
+    "tune": 'tuning.method = "tpe" in a suite',
+}
+"""What the extras are for."""
 
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?\s*(?:>=\s*([0-9.]+))?")
 
@@ -48,6 +62,14 @@ def version_of(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def install_command(extra: str = "") -> str:
+    """Return the command that installs the harness with an extra, as it is installed here: a checkout stays one."""
+    wanted = f"[{extra}]" if extra else ""
+    if PINS.is_file():
+        return f"cd {shlex.quote(str(PINS.parent))} && pip install -c constraints.txt -e '.{wanted}'"
+    return f"pip install -U '{DISTRIBUTION}{wanted}'"
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -132,12 +132,12 @@ def resolution_lines(told: Json | None) -> list[str]:
         return ["nothing is compared with a baseline, so there is no difference to resolve"]
     lines = [_smallest(told)]
     cells = [one for one in told["cells"] if one["points"] is not None]
-    words = cells_in_words([one["cell"] for one in told["cells"]])
-    named = dict(zip((one["baseline"] for one in told["cells"]), words, strict=True))
+    shown = cells_in_words([one["cell"] for one in told["cells"]])
+    named = dict(zip((one["baseline"] for one in told["cells"]), shown, strict=True))
     for one in cells:
-        cell = ", ".join(f"{key} {value}" for key, value in named[one["baseline"]].items())
+        where = ", ".join(f"{key} {value}" for key, value in named[one["baseline"]].items())
         lines.append(
-            f"  {one['points']:.2g} points at {cell or one['baseline']} (a deviation of "
+            f"  {one['points']:.2g} points at {where or one['baseline']} (a deviation of "
             f"{one['deviation_points']:.2g} points in {one['pairs']} pairs)"
         )
     if (wished := told["wished"]) is not None:

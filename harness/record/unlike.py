@@ -67,7 +67,7 @@ def _names(recipe: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, str
 
     By the name of the first recipe, or where it has fewer of the second's; by place where a name stands twice.
     """
-    found = {}
+    found: dict[str, str] = {}
     for key in recipe.keys() | other.keys():
         lists = [side.get(key) for side in (recipe, other)]
         sides = [[_name(one) for one in side] if isinstance(side, list) else [] for side in lists]

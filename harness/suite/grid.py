@@ -18,7 +18,8 @@ from harness.errors import Problem
 from harness.registry import Registry
 from harness.registry.digests import digest_json
 from harness.registry.messages import found, join, quote, unknown_key
-from harness.suite.grid_keys import Parts, parts_of, placed, why_not
+from harness.suite.grid_errors import meaningless
+from harness.suite.grid_keys import Parts, parts_of, placed
 from harness.suite.merge import Layer, Node, shaped, wrap
 from harness.suite.settings import RECIPE_KEYS, SHAPES, identifier_problem
 
@@ -122,7 +123,7 @@ def read_grid(
     for key, place, values in _flat(table, "", PLACE):
         axis, bad = _axis(key, place, values)
         if axis is not None:
-            bad += [*_overlaps(axis, axes), *_meaningless(axis, layers, registry)]
+            bad += [*_overlaps(axis, axes), *meaningless(axis.place, axis.parts, layers, registry)]
             axes += [] if bad else [axis]
         problems += bad
     grid = Grid(tuple(axes), is_whole=True)
@@ -203,16 +204,6 @@ def _names(layers: Mapping[str, Layer], cells: int) -> list[Problem]:
             message = f"is what the grid calls arm {quote(base)} in cell {number}; give this arm another name"
             problems.append(Problem(join("arms", name), message))
     return problems
-
-
-def _meaningless(axis: Axis, layers: Mapping[str, Layer], registry: Registry) -> list[Problem]:
-    reasons = {name: why_not(layer, axis.parts, registry) for name, layer in layers.items()}
-    lacking = {name: why for name, why in reasons.items() if why}
-    if lacking and len(lacking) == len(layers):
-        return [Problem(axis.place, why) for why in dict.fromkeys(lacking.values())]
-    return [
-        Problem(axis.place, f"means nothing for arm {quote(name)}: {why}") for name, why in lacking.items()
-    ]
 
 
 def own_parents(

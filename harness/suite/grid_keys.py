@@ -50,6 +50,12 @@ def why_not(layer: Layer, parts: Parts, registry: Registry) -> str:
     return _component_reason(node.value[index], KIND_OF[key], rest, CORE_KEYS.get(KIND_OF[key], ()), registry)
 
 
+def component_names(layer: Layer, key: str) -> list[str]:
+    """Return the names of the components that an arm has in a list; none where what stands there is wrong."""
+    node = layer.get(key) or wrap(DEFAULTS.get(key), "")
+    return [] if node.is_bad else [name for one in node.value or () if (name := _name_of(one))]
+
+
 def _component_reason(node: Node, kind: str, parts: Parts, core: tuple[str, ...], registry: Registry) -> str:
     name, key, rest = _name_of(node), str(parts[0]), parts[1:]
     if not name:

@@ -137,6 +137,26 @@ def test_no_cell_of_the_csv_is_a_formula(inputs: Any, failing: Any, hostile: str
             float(cell)
 
 
+def test_the_csv_has_the_same_columns_first_whatever_the_board_has(inputs: Any, failing: Any) -> None:
+    whole = inputs({"plain": 0.0, "arm": 1.0})
+    bare = inputs({"plain": 0.0, "arm": 1.0}, replicates=1)
+    for record in bare.of("arm"):
+        failing(record, "crashed")
+    boards = [build(whole.plan, whole.records, whole.timings), build(bare.plan, bare.records, ())]
+    heads = [next(csv.reader(io.StringIO(render.csv(board)))) for board in boards]
+    page = (Path(__file__).parents[2] / "docs" / "outputs.md").read_text()
+    documented = re.findall(r"^\| `([a-z0-9_]+)`", page, re.MULTILINE)
+    assert documented[:6] == ["rank", "arm", "verdict", "reason", "baseline", "against"]
+    for head in heads:
+        assert len(set(head)) == len(head)
+        assert head[: len(documented)] == documented
+        # No column is what is left of a table that a row lacks.
+        assert not {"top1", "difference", "difference_points", "nll_nats", "rank_interval", "p_better"} & set(
+            head
+        )
+    assert "metrics_top5_mean" in heads[0]
+
+
 def test_csv_holds_every_number_in_full(inputs: Any) -> None:
     given = inputs({"plain": 0.0, "arm": 1.0})
     board = build(given.plan, given.records, given.timings)

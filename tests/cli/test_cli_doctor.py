@@ -71,6 +71,27 @@ def test_broken_plugins_and_a_torch_that_does_not_import_are_broken(monkeypatch,
     assert found["plugins", "bad"].fix == "mend or remove bad-dist"
 
 
+@pytest.mark.parametrize(
+    ("free", "status", "text"),
+    [
+        (979_000, "broken", "1 MB free"),
+        (900_000_000, "note", "900 MB free"),
+        (1_500_000_000, "note", "1.5 GB free"),
+        (57_000_000_000, "ok", "57 GB free"),
+    ],
+)
+def test_a_full_disk_is_told_before_a_run_refuses_it(monkeypatch, tmp_path, free, status, text):
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+    found = doctor._folder("machine", "results", tmp_path)
+    assert found.status == status and found.text.startswith(text)
+    assert found.fix == ("" if status == "ok" else "make room, or name another: --results DIR")
+
+
+def test_every_extra_is_told_with_what_it_is_for():
+    names = importlib.metadata.metadata(requirements.DISTRIBUTION).get_all("Provides-Extra")
+    assert set(names) == set(requirements.EXTRAS)
+
+
 def test_an_unwritable_folder_is_broken(no_torch, tmp_path):
     (tmp_path / "file").write_text("")
     assert findings(results=tmp_path / "file" / "results")["machine", "results"].status == "broken"
@@ -102,8 +123,14 @@ def test_missing_and_old_requirements_are_told_with_the_command_that_gets_them(m
     told = found["requirements"]
     assert told.status == "broken"
     assert told.text == "nowhere-to-be-found is not installed; rich 15.0.0 is older than 999"
-    assert found["track"].text == "missing: mlflow, absent-too"
-    assert found["track"].fix == "pip install 'harness-bench[track]'"
+    assert found["track"].text == (
+        'missing for trackers = ["tensorboard", "mlflow"] in a suite: mlflow, absent-too'
+    )
+    assert found["track"].fix.startswith("cd ") and found["track"].fix.endswith(
+        "&& pip install -c constraints.txt -e '.[track]'"
+    )
+    monkeypatch.setattr(requirements, "PINS", Path("no-such-file"))
+    assert requirements.install_command("track") == "pip install -U 'harness-bench[track]'"
     assert list(requirements.differing("numpy==2.4.6\ntorch==2.9.0\nrich==14.0\nother==1\n# x\n")) == [
         "rich 15.0.0 (14.0)"
     ]

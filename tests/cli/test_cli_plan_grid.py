@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 GRID = """
 [grid]
 batch_size = [32, 50]

@@ -136,6 +136,12 @@ def test_outside_of_a_repository_the_other_way_is_named(repository, tmp_path, mo
     assert error.exit_code == 2
     assert "not in a git repository" in str(error)
     assert "harness gate BASE CANDIDATE" in str(error)
+    with (
+        pytest.raises(GateRefused) as refused,
+        open_sides(repository.suite, "HEAD", None, Lines(), "compare"),
+    ):
+        pass
+    assert "harness compare BASE CANDIDATE" in str(refused.value) and "gate" not in str(refused.value)
 
 
 def test_a_suite_that_the_base_lacks_leaves_nothing_to_compare(repository):
