@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from operator import sub
 from typing import Any
 
-from harness.board.columns import Column, squares_about, table_of, totals_of
+from harness.board.columns import Column, squares_about, table_of
 from harness.board.rows import shown
 from harness.board.select import ArmTrials, value_at
 from harness.board.statistics import estimate, mean_of, student_t_quantile
@@ -50,7 +50,7 @@ def by_class_of(plan: Mapping[str, Any], trials: Mapping[str, ArmTrials], alpha:
         against = str(arms[name].get("against") or plan.get("baseline"))
         found = {
             **_accuracy(own, alpha),
-            **_difference(own, rates.get(against, {}) if against != name else {}, alpha),
+            **_difference(own, rates.get(against, ([], [])) if against != name else ([], []), alpha),
             "confusion": _confusion(good, len(tests[arms[name]["data"]]["names"])),
             **_reliability(good, alpha),
         }
@@ -68,30 +68,41 @@ def _test_of(manifest: Json) -> Json:
     }
 
 
-def _rates(trials: ArmTrials, counts: Sequence[Any]) -> dict[int, bytes]:
-    """Return by replicate the per cent of each class that is right, packed; a class without examples is NaN."""
+def _rates(trials: ArmTrials, counts: Sequence[Any]) -> tuple[list[int], list[Column]]:
+    """Return replicates, and by class the per cent of it that each got right; NaN for a class without examples."""
     if not counts or not all(type(count) is int and count >= 0 for count in counts):
-        return {}
-    found = {}
-    for replicate, one in trials.good.items():
-        right = array("i", one.class_correct or b"")
-        if len(right) == len(counts):
-            shares = [100.0 * r / n if n else math.nan for r, n in zip(right, counts, strict=True)]
-            found[replicate] = array("d", shares).tobytes()
-    return found
+        return [], []
+    length = len(counts) * array("i").itemsize
+    rows = {at: row for at, one in trials.good.items() if (row := one.class_correct) and len(row) == length}
+    columns: list[Column] = [
+        array("d", [100.0 * right / count for right in column] if count else [math.nan] * len(column))
+        for column, count in zip(table_of(list(rows.values()), "i"), counts, strict=bool(rows))
+    ]
+    return list(rows), columns
 
 
-def _accuracy(own: Mapping[int, bytes], alpha: float) -> Json:
-    mean, half = _over_replicates(table_of(list(own.values())), alpha)
+def _accuracy(own: tuple[list[int], list[Column]], alpha: float) -> Json:
+    mean, half = _over_replicates(own[1], alpha)
     return {"accuracy": mean, "half_width": half}
 
 
-def _difference(own: Mapping[int, bytes], other: Mapping[int, bytes], alpha: float) -> Json:
-    same = sorted(one for one in own.keys() & other.keys() if len(own[one]) == len(other[one]))
-    mine, theirs = (table_of([side[one] for one in same]) for side in (own, other))
-    columns = [array("d", map(sub, *pair)) for pair in zip(mine, theirs, strict=True)]
-    mean, half = _over_replicates(columns, alpha)
+def _difference(
+    own: tuple[list[int], list[Column]], other: tuple[list[int], list[Column]], alpha: float
+) -> Json:
+    pairs = list(zip(_common(own, other), _common(other, own), strict=False))
+    is_like = len(own[1]) == len(other[1])
+    columns = [array("d", map(sub, *pair)) for pair in pairs] if is_like else []
+    mean, half = _over_replicates([column for column in columns if column], alpha)
     return {"difference": mean, "difference_half_width": half}
+
+
+def _common(own: tuple[list[int], list[Column]], other: tuple[list[int], list[Column]]) -> list[Column]:
+    """Return the columns of one side at the replicates that both have."""
+    if own[0] == other[0]:
+        return own[1]
+    wanted = set(other[0])
+    places = [place for place, replicate in enumerate(own[0]) if replicate in wanted]
+    return [[column[place] for place in places] for column in own[1]]
 
 
 def _over_replicates(
@@ -118,7 +129,7 @@ def _confusion(good: Sequence[Attempt], classes: int) -> list[list[float]] | Non
     tables = [one.confusion for one in good if one.confusion and len(one.confusion) == whole]
     if not tables:
         return None
-    sums = totals_of(tables, "i")
+    sums = list(map(sum, table_of(tables, "i")))
     rows = [sums[start : start + classes] for start in range(0, classes**2, classes)]
     return [[round(one / (sum(row) or 1.0), 4) for one in row] for row in rows]
 
@@ -134,28 +145,26 @@ def _reliability(good: Sequence[Attempt], alpha: float) -> Json:
     tables = [table for table in tables if len(table) == len(tables[0])]
     if not tables:
         return {"reliability": None, "calibration_error": None}
-    sums = totals_of(tables, "d")
-    bins = len(sums) // len(BINS)
-    total = math.fsum(sums[:bins])
+    columns = table_of(tables)
+    bins = len(columns) // len(BINS)
+    counts, correct, confidence = columns[:bins], columns[bins : 2 * bins], columns[2 * bins :]
+    sums = [list(map(math.fsum, part)) for part in (counts, correct, confidence)]
+    away = [map(abs, map(sub, *pair)) for pair in zip(correct, confidence, strict=True)]
+    totals = map(math.fsum, zip(*counts, strict=True))
+    errors = [100.0 * math.fsum(row) / n for row, n in zip(zip(*away, strict=True), totals, strict=True)]
+    total = math.fsum(sums[0])
     return {
         "reliability": [
             {
-                "confidence": round(confidence / count, 4),
-                "accuracy": round(correct / count, 4),
+                "confidence": round(confident / count, 4),
+                "accuracy": round(right / count, 4),
                 "share": round(count / total, 4),
             }
-            for count, correct, confidence in zip(*(sums[n * bins :][:bins] for n in range(3)), strict=True)
+            for count, right, confident in zip(*sums, strict=True)
             if count
         ],
-        "calibration_error": shown(estimate([100.0 * _error(table) for table in tables], alpha)),
+        "calibration_error": shown(estimate(errors, alpha)),
     }
-
-
-def _error(table: bytes) -> float:
-    values = array("d", table)
-    bins = len(values) // len(BINS)
-    count, correct, confidence = values[:bins], values[bins : 2 * bins], values[2 * bins :]
-    return math.fsum(map(abs, map(sub, correct, confidence))) / math.fsum(count)
 
 
 def _rounded(value: float) -> float | None:

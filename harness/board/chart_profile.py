@@ -34,7 +34,9 @@ def profiles(board: Json) -> Markup:
         lines.append(
             tag("polyline", tag("title", arm["arm"]), points=path_of(x, y, mean), class_=f"line {style}")
         )
-    caption = "Performance profiles: the share of runs above each score, mean over data sets; higher is better"
+    caption = (
+        "Performance profiles: the share of runs above each score, mean over data sets; higher is better"
+    )
     below = ((LEFT + RIGHT) / 2, 304.0, f"score, {told.get('score') or 'normalised'}")
     drawing = figure(WIDTH, 310.0, [*parts, *bands, *lines], caption, below)
     items = [

@@ -153,10 +153,12 @@ def paired(trials: ArmTrials, baseline: ArmTrials, chance: float, baseline_chanc
 
 def paired_values(trials: ArmTrials, chance: float) -> dict[int, float]:
     """Return test accuracy by replicate, in points, of those that may take part in a comparison."""
-    changed = trials.changed
-    return {
-        replicate: value for replicate, value in test_top1(trials, chance).items() if replicate not in changed
-    }
+    top1, changed = test_top1(trials, chance), trials.changed
+    return (
+        {replicate: value for replicate, value in top1.items() if replicate not in changed}
+        if changed
+        else top1
+    )
 
 
 def better_of(

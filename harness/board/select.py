@@ -107,15 +107,19 @@ def _arm_trials(name: str, members: Mapping[int, list[Attempt]]) -> ArmTrials:
     """Enter attempts as they ended: the first that ended for good stands, there are no second tries."""
     trials = ArmTrials(name, tuple(sorted(members)))
     for replicate in trials.planned:
-        # A trial that two arms share may have been read twice.
-        ended = {one.ended: one for one in members[replicate]}
-        for key in sorted(ended) if len(ended) > 1 else ended:
-            attempt = ended[key]
+        for attempt in _as_ended(members[replicate]):
             trials.attempts.append((replicate, attempt))
-            if replicate not in trials.counted and (
-                attempt.status == "completed" or attempt.status in FAILED_BY_ARM
-            ):
+            status = attempt.status
+            if replicate not in trials.counted and (status == "completed" or status in FAILED_BY_ARM):
                 trials.counted[replicate] = attempt
-                if attempt.status == "completed" and attempt.top1 is not None:
+                if status == "completed" and attempt.top1 is not None:
                     trials.good[replicate] = attempt
     return trials
+
+
+def _as_ended(attempts: list[Attempt]) -> Iterable[Attempt]:
+    """Return attempts at one trial in the order in which they ended; one that two arms share may be read twice."""
+    if len(attempts) < 2:
+        return attempts
+    ended = {one.ended: one for one in attempts}
+    return [ended[key] for key in sorted(ended)]

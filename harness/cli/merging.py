@@ -69,7 +69,9 @@ def _lines(told: Mapping[str, Any]) -> Iterator[str]:
         present = sum(one["present"].values())
         beside = sum(one["beside"].values())
         parts += [f"{present} there already"] if present else []
-        parts += [f"{beside} of them stand beside another record of the same attempt or round"] if beside else []
+        parts += (
+            [f"{beside} of them stand beside another record of the same attempt or round"] if beside else []
+        )
         parts += [f"{one['weights']} weights"] if one["weights"] else []
         parts += [f"{one['others']} trials of other studies left"] if one["others"] else []
         parts += [f"{one['other_timings']} timings of other plans left"] if one["other_timings"] else []

@@ -178,15 +178,14 @@ def _counts(values: object) -> bytes | None:
 def _bins(told: object) -> bytes | None:
     """Return the columns of a reliability table one after the other; None where they are no numbers of one length."""
     table = _table(told)
-    try:
-        columns = [array("d", table[name]) for name in BINS]
-    except (KeyError, TypeError, OverflowError):
-        return None
+    columns: list[Any] = [table.get(name) for name in BINS]
     count, correct, confidence = columns
-    if not len(count) == len(correct) == len(confidence) > 0 or not sum(count) > 0.0:
+    try:
+        if not len(count) == len(correct) == len(confidence) or not sum(count) > 0:
+            return None
+        return array("d", count + correct + confidence).tobytes() if math.isfinite(sum(confidence)) else None
+    except (TypeError, OverflowError):
         return None
-    found = count + correct + confidence
-    return found.tobytes() if math.isfinite(sum(found)) else None
 
 
 def _bits(text: object) -> bytes | None:

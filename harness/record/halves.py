@@ -1,9 +1,9 @@
-"""Work on many files done by two processes: each takes half of the names.
+"""Work done by two processes, where one would keep a reader waiting.
 
 Opening, hashing and parsing a hundred thousand small files is work for a processor, not for the disk. The second
 process is forked, so it starts at once and knows all that this one knows; what it found comes back through memory that
 no other process can reach. Where forking is not safe (threads, no Linux), or where that process dies, this one does
-both halves.
+all of it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import marshal
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -31,22 +32,48 @@ def in_two(work: Callable[[Sequence[T]], Iterator[Any]], names: Sequence[T], few
         yield from work(names)
         return
     half = len(names) // 2
+    with beside(lambda: work(names[half:]), is_worth_it=True) as second:
+        yield from work(names[:half])
+        yield from second
+
+
+@contextmanager
+def beside(work: Callable[[], Iterator[Any]], *, is_worth_it: bool) -> Iterator[Iterator[Any]]:
+    """Have `work` done by a second process, while this one does what stands in the block.
+
+    Args:
+        work: Yields what `marshal` can write.
+        is_worth_it: Whether it is long enough to start a process for (some milliseconds).
+
+    Yields:
+        What it yielded: the first look at it waits for all of it.
+    """
+    if not is_worth_it or not _can_fork():
+        yield work()
+        return
     memory = os.memfd_create("harness")
     try:
         child = os.fork()
         if not child:
             # Whatever happens, nothing of the parent's may run here: no handlers, no buffers flushed twice.
             try:
-                _write(work(names[half:]), memory)
+                _write(work(), memory)
             finally:
                 os._exit(0)
+        told = _told(child, memory, work)
         try:
-            yield from work(names[:half])
+            yield told
         finally:
-            os.waitpid(child, 0)
-        yield from _read(memory) if _is_whole(memory) else work(names[half:])
+            told.close()
+            with suppress(ChildProcessError):  # it has been waited for
+                os.waitpid(child, 0)
     finally:
         os.close(memory)
+
+
+def _told(child: int, memory: int, work: Callable[[], Iterator[Any]]) -> Generator[Any, None, None]:
+    os.waitpid(child, 0)
+    yield from _read(memory) if _is_whole(memory) else work()
 
 
 def _can_fork() -> bool:
