@@ -120,23 +120,24 @@ def _splits(trials: Mapping[str, ArmTrials], seed: int) -> list[Json]:
     The replicates in which every arm has a run, less the arm's mean over them. An arm that has fewer than half as many
     runs as another takes no part: its gaps would take the others' replicates with them.
     """
-    runs = {
+    top1 = {
         name: own
         for name, arm in sorted(trials.items())
-        if len(own := {at: one for at, one in arm.good.items() if one.top1 is not None}) >= 2
+        if len(own := {at: one.top1 for at, one in arm.good.items() if one.top1 is not None}) >= 2
     }
-    most = max(map(len, runs.values()), default=0)
-    runs = {name: own for name, own in runs.items() if 2 * len(own) >= most}
-    whole = whole_columns((name, replicate) for name, own in runs.items() for replicate in own)
+    most = max(map(len, top1.values()), default=0)
+    top1 = {name: own for name, own in top1.items() if 2 * len(own) >= most}
+    whole = whole_columns((name, replicate) for name, own in top1.items() for replicate in own)
     residuals: Cells = {}
     starts: dict[tuple[str, int], datetime] = {}
     places: dict[tuple[str, int], Any] = {}
-    for name, own in runs.items():
-        mean = mean_of([own[replicate].top1 for replicate in whole]) if whole else 0.0
-        # Without a whole replicate the runs are handed on as they are, and the reason says it.
-        for replicate in whole or own:
-            cell, attempt = (name, replicate), own[replicate]
-            residuals[cell] = attempt.top1 - mean
+    for name, own in top1.items():
+        # Without a whole replicate the runs are handed on as they are, and the test says why it is none.
+        known = whole or list(own)
+        mean = mean_of([own[replicate] for replicate in known])
+        for replicate in known:
+            cell, attempt = (name, replicate), trials[name].good[replicate]
+            residuals[cell] = own[replicate] - mean
             places[cell] = attempt.rest["place"]
             if (start := _started(attempt.started_at)) is not None:
                 starts[cell] = start

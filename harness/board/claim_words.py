@@ -30,6 +30,16 @@ def claim_remark(claim: Mapping[str, Any]) -> str:
     return f"{reason} (claimed by {claim['source']})"
 
 
+def family_note(board: Mapping[str, Any]) -> str:
+    """Return why a claim and the table may have two verdicts on the same arms, in one line."""
+    settings = board["settings"]
+    family = settings.get("claims_family") or len(board["claims"])
+    return (
+        f"The claims are a family of their own: Holm over {wording.counted(family, 'claim')}, in the table over "
+        f"{wording.counted(settings['family'], 'arm')}. So the same two arms may have another verdict there."
+    )
+
+
 def _effect(claim: Mapping[str, Any], value: float | None) -> str:
     return wording.times(value) if claim["unit"] == "ratio" else wording.signed(value)
 

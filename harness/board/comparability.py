@@ -25,6 +25,7 @@ from harness.board.alike import Comparable, Group, group_alike
 from harness.board.gate_hosts import speed_keys
 from harness.board.select import Record, value_at
 from harness.record.attempt import Attempt
+from harness.registry.digests import digest_json
 
 Json = dict[str, Any]
 Shared = Mapping[str, Any]
@@ -159,6 +160,12 @@ def _unlike(plan: Mapping[str, Any], shared: Shared) -> Callable[[Record, str], 
         size = record.get("world_size")
         found = accuracy_entries(recipe, manifest, world_size=1 if size is None else int(size))
         own = {name: found[name] for name in differing(wanted, found)}
+        for name, value in (
+            ("recipe", planned.get("recipe")),
+            ("manifest", manifests.get(planned.get("data"))),
+        ):
+            if _is_unread(record, name, shared) and value_at(record, "refs", name) != digest_json(value):
+                own[name] = value_at(record, "refs", name)
         return own if record.get("schema") is None else {**own, "schema": record["schema"]}
 
     return unlike
@@ -168,6 +175,12 @@ def _referred(record: Record, name: str, shared: Shared) -> Json | None:
     digest = value_at(record, "refs", name)
     value = shared.get(digest) if isinstance(digest, str) else None
     return value if isinstance(value, dict) else None
+
+
+def _is_unread(record: Record, name: str, shared: Shared) -> bool:
+    """Return whether what a record refers to could not be read; its hash alone tells then whether it is the plan's."""
+    digest = value_at(record, "refs", name)
+    return isinstance(digest, str) and digest in shared and shared[digest] is None
 
 
 def _first_of_each(timings: Sequence[Record]) -> list[Record]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 from harness.board.select import ArmTrials, number_at, value_at
 
 Json = dict[str, Any]
+
+_PLACES = ("folder", "path", "file")
+"""Parameters that say where a dataset reads: their last part is what people call the data."""
 
 
 def _manifest(plan: Mapping[str, Any], arm: Json) -> Json:
@@ -57,11 +61,15 @@ def data_of(plan: Mapping[str, Any], arms: Mapping[str, Json]) -> list[Json]:
 
 
 def _dataset_name(normal: Any) -> str:
-    """Return a dataset as people say it: `subset of digits`."""
+    """Return a dataset as people say it: `subset of digits`; what only reads files is `neu_cls (parquet)`."""
     if not isinstance(normal, dict):
         return ""
-    inner = next(
-        (v for v in (normal.get("params") or {}).values() if isinstance(v, dict) and "name" in v), None
-    )
+    params = normal.get("params") or {}
+    inner = next((v for v in params.values() if isinstance(v, dict) and "name" in v), None)
     name = str(normal.get("name") or "")
-    return f"{name} of {_dataset_name(inner)}" if inner else name
+    if inner:
+        return f"{name} of {_dataset_name(inner)}"
+    place = next((value for key in _PLACES if isinstance(value := params.get(key), str)), "")
+    # The owner on the hub is a part of the name; the folders above a folder are this machine's.
+    own = place if name == "hub" else PurePath(place).name
+    return f"{own} ({name})" if own not in ("", name) else name

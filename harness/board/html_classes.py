@@ -157,10 +157,19 @@ def confusions(board: Json) -> Markup:
         for arm, own in base.items()
     ]
     if not whole and not parts:
-        return EMPTY
+        return _why_none(told)
     return tag(
         "div", tag("div", *whole), tag("div", *parts, class_="picks", data_label="Arm"), class_="matrices"
     )
+
+
+def _why_none(told: Json) -> Markup:
+    """Return why no matrix is drawn, where that is for the number of classes; empty where records merely lack them."""
+    most = max((len(one["accuracy"] or ()) for one in told["arms"].values()), default=0)
+    if most <= MOST_CLASSES:
+        return EMPTY
+    words = f"No matrix: records hold confusions of up to {MOST_CLASSES} classes, and this data has {most}."
+    return tag("p", words, class_="note")
 
 
 def _names(own: Json, told: Json) -> list[str]:
@@ -177,6 +186,13 @@ def _both(arm: str, own: Json, yardstick: Json, told: Json) -> list[Markup]:
         ]
         drawn.append(_matrix(own["confusion"], names, change, arm))
     return drawn
+
+
+def _ground(kind: str, level: int) -> str:
+    """Return the class of a number on a cell so full of colour that the ink of the page does not stand out enough."""
+    if level <= 0.6 * LEVELS:
+        return ""
+    return "on-deep" if kind == "right" and level > 0.9 * LEVELS else "on-strong"
 
 
 def _matrix(
@@ -211,7 +227,7 @@ def _matrix(
                         number,
                         x=left + (j + 0.5) * cell - 0.5,
                         y=(i + 0.5) * cell + 4,
-                        class_=f"middle on-{kind}" if level > 0.6 * LEVELS else "middle",
+                        class_=f"middle {_ground(kind, level)}".strip(),
                     )
                 )
     size = count * cell

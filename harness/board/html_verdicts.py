@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from harness.board import aggregate_words, wording
 from harness.board.chart_profile import profiles
-from harness.board.claim_words import claim_cells
+from harness.board.claim_words import claim_cells, family_note
 from harness.board.html_table import anchor
 from harness.board.markup import EMPTY, tag
 
@@ -76,7 +76,8 @@ def claims(board: Json) -> Markup:
             )
         )
     headings = ("claim", "arm", "claimed", "measured", "verdict", "why")
-    return simple_table(headings, rows, "Claims")
+    note = tag("p", family_note(board), class_="note")
+    return simple_table(headings, rows, "Claims") + note
 
 
 def costs(board: Json) -> Markup:

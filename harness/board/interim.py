@@ -69,4 +69,4 @@ def unfinished(rows: Mapping[str, Json], arms: Sequence[str]) -> set[str]:
 
 def _waits(there: int, planned: int, what: str) -> str:
     every = "timing rounds" if what.startswith("timing") else "replicates"
-    return f"interim: {there} of {planned} {what}; verdicts are given when all planned {every} are there"
+    return f"no verdict: interim, {there} of {planned} {what}; verdicts are given when all planned {every} are there"

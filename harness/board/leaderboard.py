@@ -25,6 +25,7 @@ from harness.board.previews import previews_of
 from harness.board.ranks import rank_intervals, ranked
 from harness.board.refusals import OTHER_TEST, refusals_of, stamps_by_arm, why_no_verdicts
 from harness.board.select import ArmTrials, Record, number_at, rests_of, select, value_at
+from harness.board.set_aside import stamps_of as set_aside_stamps
 from harness.board.speed_verdict import MARGIN as SPEED_MARGIN
 from harness.board.speed_verdict import speed_verdicts
 from harness.board.time_split import time_split_of, trials_of
@@ -106,7 +107,7 @@ def build(
     counted = rests_of(one for arm in trials.values() for one in arm.counted.values())
     notes += [*accuracy.notes, *accuracy_stamps(counted, shared), *pace.notes]
     previews, left_out = previews_of(plan, preview)
-    notes += left_out
+    notes += [*left_out, *set_aside_stamps(set_aside, shared)]
     ranks, intervals = rank_intervals(board_rows, trials, chances, against, rules, why_no_verdicts(plan))
     for arm, row in board_rows.items():
         row["rank_interval"] = intervals.get(arm)

@@ -1,8 +1,8 @@
 """The Pareto fronts: arms that no other beats in accuracy and in speed, or in accuracy and in memory.
 
-A clock that trembles puts any arm on a front of means. So speeds are equal here where the measurement does not tell them
-apart: by less than 1 %, or by so little that the t interval of their paired ratios holds 1. Memory is equal within 1 %.
-Accuracies are compared by their means, as the ranks are.
+A clock that trembles puts any arm on a front of means. So speeds are equal here where the timing rounds do not tell
+them apart: by less than 1 %, or by so little that the t interval of their paired ratios holds 1. Memory is equal
+within 1 %. Accuracies are compared by their means, as the ranks are.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def front(accuracies: Mapping[str, float], ahead: Ahead) -> dict[str, bool]:
     """Return by arm whether it is on the front: no arm on it is better in one coordinate and no worse in the other.
 
     From the most accurate down, each against those on the front so far, for "equal" does not pass on: of three arms
-    each 0.9 % faster than the one before, the third is faster than the first. An arm that is left out keeps nothing out.
+    each 0.9 % faster than the one before, the third is faster than the first. An arm that is off keeps nothing off.
 
     Args:
         accuracies: By arm, larger being better.

@@ -5,7 +5,7 @@ and Holm over all pairs of the board, an arm of m stands in [1 + number signific
 worse] (PROTOCOL.md, "Replicates and the verdict").
 
 An unstable arm has a rank but no rank interval, as an unstable baseline gives no verdicts: its pairs are not tested,
-and may fall out either way in the intervals of the others.
+and may fall out either way in the intervals of the others. So does one of which planned replicates are missing.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from harness.board.interim import unfinished
 from harness.board.rows import is_unstable, paired_values
 from harness.board.select import ArmTrials
 from harness.board.sign_flip import pair_flip_ps
@@ -85,7 +86,7 @@ def rank_intervals(
     Returns:
         `{family, needed, reason}`: how many pairs there are, how many replicates it takes to tell any of them apart,
         and why there are no intervals, or null. Without a reason, each ranked arm has an interval, apart from those
-        that are stamped unstable.
+        that are stamped unstable or lack replicates.
     """
     cells = cells_of((arm for arm in rows if rows[arm].get("compared", True)), against)
     # Pairs that cannot be tested stay in the family that the plan declared.
@@ -98,10 +99,13 @@ def rank_intervals(
         for arm in members
         if is_ranked(rows[arm])
     }
-    stable = {arm: found for arm, found in values.items() if not is_unstable(rows[arm])}
+    lacking = unfinished(rows, list(values))
+    stable = {
+        arm: found for arm, found in values.items() if arm not in lacking and not is_unstable(rows[arm])
+    }
     reason = no_verdicts or _why_not(family, needed, [len(one) for one in values.values()])
     if not reason and len(stable) < 2 <= len(values):
-        reason = "fewer than two arms are stable"
+        reason = "fewer than two arms are stable" + (" and have all their replicates" if lacking else "")
     if reason:
         return {**told, "reason": reason}, {}
     better = _significantly_better(cells, stable, family, needed, rules)

@@ -222,4 +222,5 @@ def _claims(board: Mapping[str, Any]) -> list[str]:
         marks = notes.mark([claim_words.claim_remark(claim)])
         body.append(line([rf"\raggedright {name}{marks}", rf"\raggedright {arms}", *rest]))
     caption, align = "what is claimed, and what was measured.", r"@{}p{0.24\linewidth}p{0.33\linewidth}lrrl"
-    return table(board, caption, "-claims", align, body, [_CLAIMS_LEGEND, notes.run_in()])
+    legend = f"{_CLAIMS_LEGEND} {escape(claim_words.family_note(board))}"
+    return table(board, caption, "-claims", align, body, [legend, notes.run_in()])

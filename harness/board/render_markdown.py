@@ -58,7 +58,7 @@ def markdown(board: Mapping[str, Any]) -> str:
     if told := tuning.tuning_line(board):
         lines += [escape(told), ""]
     lines += _aggregate(board)
-    lines += _claims(board.get("claims") or [])
+    lines += _claims(board)
     reasons = [
         f"- **{escape(row['arm'])}**: {_remarks(row)}"
         for row in board["rows"]
@@ -92,7 +92,8 @@ def _aggregate(board: Mapping[str, Any]) -> list[str]:
     return [f"#### {aggregate_words.aggregate_title(board)}", "", *table, "", notes, ""]
 
 
-def _claims(claims: list[dict[str, Any]]) -> list[str]:
+def _claims(board: Mapping[str, Any]) -> list[str]:
+    claims = board.get("claims") or []
     if not claims:
         return []
     lines = ["#### Claims", "", _table_row(claim_words.HEADINGS)]
@@ -101,7 +102,8 @@ def _claims(claims: list[dict[str, Any]]) -> list[str]:
     remarks = [
         f"- **{escape(claim['name'])}**: {escape(claim_words.claim_remark(claim))}" for claim in claims
     ]
-    return [*lines, "", *_folded("Where claims come from, and why these verdicts", remarks)]
+    note = escape(claim_words.family_note(board))
+    return [*lines, "", note, "", *_folded("Where claims come from, and why these verdicts", remarks)]
 
 
 def _folded(title: str, lines: list[str]) -> list[str]:

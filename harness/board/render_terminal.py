@@ -79,6 +79,7 @@ class TerminalBoard:
             for claim in claims:
                 yield from hang(_claim(claim), 2, 4)
                 yield from hang(Text(plain(claim_words.claim_remark(claim)), style="dim"), 4, 4)
+            yield from hang(Text(claim_words.family_note(board), style="dim"))
 
 
 def _table(rows: Sequence[Json], width: int) -> Iterator[Text]:

@@ -142,7 +142,7 @@ def too_few_rounds(ratios: Sequence[float], noisy: int, rules: Rules, what: str)
     needed = needed_rounds(rules.family, rules.alpha)
     if len(ratios) >= needed:
         return None
-    without = f" beside {noisy} noisy" if noisy else ""
+    without = f" beside {noisy} noisy ones" if noisy else ""
     return (
         f"no verdict: {counted(len(ratios), 'timing round')}{without}, and a family of {rules.family}{what} "
         f"takes {needed} (timing.rounds)"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from harness.board.set_aside import set_aside_words
+
 MARKS = {"better": "▲", "worse": "▼", "equal": "=", "not resolved": "○"}
 _MOST_DATA = 2
 """Data sets that are named in one line; of more, each cell of the grid names its own."""
@@ -251,7 +253,8 @@ def method(board: Mapping[str, Any]) -> str:
     return (
         f"Verdicts: exact sign-flip on paired replicates, Holm over {counted(settings['family'], 'arm')} at "
         f"α = {settings['alpha']:g}, margin {settings['margin_points']:.2g} points. ± and brackets: "
-        f"{100 * (1 - settings['alpha']):g} % Student t; those of Δ hold for all arms at once."
+        f"{100 * (1 - settings['alpha']):g} % Student t; those of Δ hold for all arms at once. The test and the "
+        "interval are two procedures, and at the edge one may say what the other does not."
         f"{_COSTS if any(row.get('parents') for row in board['rows']) else ''}"
     )
 
@@ -272,8 +275,5 @@ def notices(board: Mapping[str, Any]) -> list[str]:
     if not board["verdicts"]:
         lines.insert(0, f"no verdicts: {plain(board['verdicts_reason']) or 'the plan asks for none'}")
     if board["set_aside"]:
-        files = len(board["set_aside"])
-        lines.append(
-            f"{files} {'file was' if files == 1 else 'files were'} set aside: damaged, edited or a duplicate"
-        )
+        lines.append(plain(set_aside_words(board["set_aside"])))
     return lines

@@ -18,6 +18,7 @@ from harness.suite.key_paths import with_values
 from harness.suite.parents import parent_arms, parent_entry
 from harness.suite.plan import Arm, Job
 from harness.suite.search import Setting, end_settings, told
+from harness.suite.verdicts import outlook_lines
 
 _CHILD = "from harness.cli.check_child import main; main()"
 
@@ -44,6 +45,9 @@ def check_suite(path: Path, data: Path | None, arms: str | None, device: str, as
         say(f"{one['arm']}{where}: {one['error'] or 'ok'}")
         for warning in one["warnings"]:
             say(f"  warning: {warning}")
+    for line in outlook_lines(ready.plan):
+        if ": yes" not in line:
+            complain(line)
     if ready.suite.tuning:
         complain("tuning: each arm was checked at its own setting and at both ends of what is searched")
     failed = len({one["arm"] for one in found if one["error"] is not None})

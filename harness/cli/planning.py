@@ -22,6 +22,7 @@ from harness.record.reading import Reading
 from harness.record.store import Store
 from harness.suite.copies import is_baseline
 from harness.suite.plan import Plan, needed_replicates
+from harness.suite.verdicts import claims_outlook, outlook_lines, speed_outlook
 
 _MOST_LINES = 100
 """Arms that are shown one by one; a grid may have thousands, and `--json` names them all."""
@@ -79,6 +80,8 @@ def show_plan(
         f"a verdict takes at least {summary['needed_replicates']} replicates; this plan has {summary['replicates']}"
     )
     say("verdicts: yes" if summary["verdicts"] else f"verdicts: no, {summary['verdicts_reason']}")
+    for line in outlook_lines(ready.plan):
+        say(line)
     say(f"margin: {summary['margin_points']:.2g} points; plan {summary['hash']}")
     return 0
 
@@ -186,6 +189,8 @@ def summarise(
         "disk_bytes": disk_bytes(plan, good, rounds, settings.jobs, parameters),
         "verdicts": plan.verdicts,
         "verdicts_reason": plan.verdicts_reason,
+        "speed_verdicts": speed_outlook(plan),
+        "claim_verdicts": claims_outlook(plan) or None,
         "margin_points": plan.margin_points,
         "resolution": resolution_of(plan, good, settings.results, resolve_points),
     }

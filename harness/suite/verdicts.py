@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.suite.copies import is_baseline
 from harness.suite.load import Suite
-from harness.suite.plan import Arm, needed_replicates
+from harness.suite.plan import STEADY_SECONDS, Arm, Plan, needed_replicates, needed_rounds
 
 SMALLEST_MARGIN_POINTS = 0.1
 
@@ -37,6 +37,60 @@ def why_no_verdicts(suite: Suite, arms: Sequence[Arm], replicates: int) -> str:
         f"with {replicates} replicates nothing could be significant: {len(compared)} arms against the baseline "
         f"at alpha {suite.alpha:g} take at least {needed}; {_what_to_change(replicates, needed, suite.alpha)}"
     )
+
+
+def speed_outlook(plan: Plan) -> str:
+    """Return whether a plan can have verdicts on speed and memory, and what it would take: `yes`, or `no, …`."""
+    family = sum(arm.compared and not is_baseline(arm, plan.baseline) for arm in plan.arms)
+    if not plan.verdicts:
+        return "no, for the plan has none at all"
+    return _rounds_outlook(plan, needed_rounds(max(1, family), plan.alpha))
+
+
+def claims_outlook(plan: Plan) -> str:
+    """Return whether the claims of a plan can have verdicts, and what it would take; empty where it has no claims.
+
+    They are a family of their own: that of the arms may be smaller.
+    """
+    tested = [claim for claim in plan.claims if not claim.get("testable")]
+    if not tested:
+        return "none is called testable" if plan.claims else ""
+    if not plan.verdicts:
+        return "no, for the plan has none at all"
+    many = f"{len(tested)} testable claim{'s' * (len(tested) > 1)}"
+    needed = needed_replicates(len(tested), plan.alpha)
+    if plan.replicates < needed:
+        return f"no, {plan.replicates} replicates, {many} take {needed}: set replicates = {needed}"
+    if all(claim["unit"] == "points" for claim in tested):
+        return "yes"
+    rounds = _rounds_outlook(plan, needed_rounds(len(tested), plan.alpha))
+    some = "" if all(claim["unit"] == "ratio" for claim in tested) else "of accuracy yes; of speed and memory "
+    return f"{some}{rounds}"
+
+
+def _rounds_outlook(plan: Plan, needed: int) -> str:
+    rounds, seconds = int(plan.timing["rounds"]), float(plan.timing["seconds"])
+    if rounds < needed:
+        has = f"{rounds} round{'s' * (rounds != 1)}, it takes {needed}"
+        why = has if rounds else f"there is no timing pass, it takes {needed} rounds"
+        return f"no, {why}: set [timing] rounds = {needed}" + _and_seconds(seconds)
+    if seconds < STEADY_SECONDS:
+        return (
+            f"yes; a claim on speed takes {STEADY_SECONDS:g} s a round, this plan has {seconds:g}: "
+            f"set [timing] seconds = {STEADY_SECONDS:g}"
+        )
+    return "yes"
+
+
+def _and_seconds(seconds: float) -> str:
+    return f" and seconds = {STEADY_SECONDS:g}" if seconds < STEADY_SECONDS else ""
+
+
+def outlook_lines(plan: Plan) -> list[str]:
+    """Return what a plan can say beside accuracy, in words: of speed and memory, and of its claims where it has any."""
+    claims = claims_outlook(plan)
+    lines = [f"speed verdicts: {speed_outlook(plan)}"] if plan.verdicts else []
+    return [*lines, f"claim verdicts: {claims}"] if claims and plan.verdicts else lines
 
 
 def _what_to_change(replicates: int, needed: int, alpha: float) -> str:

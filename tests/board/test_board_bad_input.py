@@ -130,7 +130,12 @@ def test_records_of_another_suite_are_no_part_of_the_board(inputs: Any, tmp_path
     other = write_folder(tmp_path / "other", inputs({"plain": 0.0, "else": 1.0}, 8, seed=7))
     for trial in ("else-0", "else-1"):
         shutil.copytree(other.trial_folder(trial), store.trial_folder(trial))
-    assert render.json(board_of(store)) == render.json(before)
+    board = board_of(store)
+    assert {one["path"] for one in board["set_aside"]} == {"trials/else-0", "trials/else-1"}
+    assert {one["reason"] for one in board["set_aside"]} == {"belongs to no plan of this folder"}
+    assert "2 trial folders belong to no plan of this folder, left out" in board["stamps"]
+    assert {**board, "set_aside": [], "stamps": before["stamps"]} == before
+    rendered(board)
 
 
 def test_all_records_gone_is_a_board_without_numbers(inputs: Any, tmp_path: Path) -> None:
@@ -212,7 +217,7 @@ def test_one_replicate_has_no_interval_and_no_verdict(inputs: Any) -> None:
     given.plan["claims"] = [claim("good")]
     board = build(given.plan, given.records, given.timings, shared=given.shared)
     row = row_of(board, "good")
-    assert row["verdict"] is None and "1 paired replicates" in row["reason"]
+    assert row["verdict"] is None and "1 paired replicate, " in row["reason"]
     assert row["difference"]["low"] is None and board["claims"][0]["verdict"] is None
     assert row["rank_interval"] is None
     rendered(board)

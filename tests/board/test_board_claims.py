@@ -217,7 +217,7 @@ def test_what_the_timing_pass_does_not_hold_is_not_testable_and_too_few_rounds_a
     made = inputs({"plain": 0.0, "a": 0.0}, rounds=3)
     made.plan["claims"] = [claim("a", "a", 2.0, metric="images_per_second", unit="ratio")]
     (told,) = build(made.plan, made.records, made.timings)["claims"]
-    assert told["verdict"] is None and "3 timing rounds, and a family of 1 claims takes 6" in told["reason"]
+    assert told["verdict"] is None and "3 timing rounds, and a family of 1 claims takes 7" in told["reason"]
     made.plan["timing"] = {"rounds": 0}
     (told,) = build(made.plan, made.records, [])["claims"]
     assert told["verdict"] == "not testable" and "no timing pass" in told["reason"]

@@ -1,5 +1,6 @@
 """Where time goes, which arms are on a front, and what `harness reproduce` is handed."""
 
+import math
 import random
 from typing import Any
 
@@ -58,7 +59,47 @@ def test_a_front_holds_what_nothing_beats_by_comparing_every_pair() -> None:
             name: not any(a >= x and b >= y and (a, b) != (x, y) for a, b in points.values())
             for name, (x, y) in points.items()
         }
-        assert front(points) == expected
+        accuracies = {name: y for name, (_, y) in points.items()}
+        found = front(accuracies, lambda one, other, at=points: at[one][0] - at[other][0])
+        assert found == expected
+
+
+def test_an_arm_that_is_off_the_front_keeps_nothing_off() -> None:
+    speeds, accuracies = {"a": 1.018, "b": 1.009, "c": 1.0}, {"a": 90.0, "b": 91.0, "c": 92.0}
+
+    def ahead(one: str, other: str) -> float:
+        log = math.log(speeds[one] / speeds[other])
+        return 0.0 if abs(log) < math.log(1.01) else log
+
+    # b is as fast as c and less accurate; a is as fast as b, and faster than c.
+    assert front(accuracies, ahead) == {"a": True, "b": False, "c": True}
+
+
+def test_noise_of_the_clock_and_copies_are_on_no_front(inputs: Any) -> None:
+    given = inputs(
+        {"plain": 0.0, "copy": -0.3, "lucky": -0.3, "hair": -0.3, "quick": -0.3}, noise=0.01, rounds=8
+    )
+    given.plan["arms"][1] |= {"copy_of": "plain", "salt": "aa-1"}
+    factors = {"plain": 1.0, "copy": 1.3, "lucky": 1.02, "hair": 1.005, "quick": 1.2}
+    for timing in given.timings:
+        shaken = (0.05 if timing["arm"] == "lucky" else 0.0002) * (1 if timing["round"] % 2 else -1)
+        timing["images_per_second"] = 4000.0 * factors[timing["arm"]] * math.exp(shaken)
+        timing["peak_memory_bytes"] = {"allocated": 1e9 * (0.995 if timing["arm"] == "hair" else 1.0)}
+    rows = {row["arm"]: row["pareto"] for row in build(given.plan, given.records, given.timings)["rows"]}
+    assert {arm: told["speed"] for arm, told in rows.items()} == {
+        "plain": True,
+        "copy": None,  # no arm that anybody could choose
+        "lucky": False,  # 2 % faster, and its rounds say nothing of it
+        "hair": False,  # half a hundredth
+        "quick": True,
+    }
+    assert {arm: told["memory"] for arm, told in rows.items()} == {
+        "plain": True,
+        "copy": None,
+        "lucky": False,
+        "hair": False,
+        "quick": False,
+    }
 
 
 def test_less_memory_is_better_and_cells_have_fronts_of_their_own() -> None:
@@ -75,7 +116,7 @@ def test_less_memory_is_better_and_cells_have_fronts_of_their_own() -> None:
         row("unranked", 99.0, 1.0, rank=None),
         row("elsewhere", 10.0, 9.0, {"batch_size": 8}),
     ]
-    found = {one["arm"]: one["pareto"] for one in with_pareto(rows)}
+    found = {one["arm"]: one["pareto"] for one in with_pareto(rows, {}, 0.05, ())}
     assert {arm: told["memory"] for arm, told in found.items()} == {
         "best": True,
         "small": True,

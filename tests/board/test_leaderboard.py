@@ -142,7 +142,24 @@ def test_more_than_one_failure_in_ten_is_unstable_and_all_is_unranked(inputs: An
     assert "unstable: 2 of 10 failed" in row_of(board, "wild")["stamps"]
     dead = row_of(board, "dead")
     assert (dead["rank"], dead["verdict"], board["rows"][-1]["arm"]) == (None, None, "dead")
-    assert dead["stamps"] == ["failed: all 10 replicates"]
+    assert dead["stamps"] == ["failed: all 10 replicates, diverged"]
+    # It has no accuracy, and lies nowhere from the baseline; the reason does not say its stamp again.
+    assert (dead["top1"], dead["difference"], dead["p_better"]) == (None, None, None)
+    assert dead["reason"] == "no verdict: no replicate has a result"
+
+
+def test_nothing_lies_apart_from_a_baseline_without_a_result(inputs: Any, failing: Any) -> None:
+    given = inputs({"plain": 0.0, "arm": 0.5})
+    for record in given.of("plain")[:7]:
+        failing(record, "diverged")
+    set_top1(given.of("plain")[7:], [math.nan] * 3)
+    board = board_of(given)
+    plain, arm = row_of(board, "plain"), row_of(board, "arm")
+    assert plain["stamps"] == ["failed: all 10 replicates, diverged 7, no finite test accuracy 3"]
+    assert plain["top1"] is arm["difference"] is arm["p_better"] is None
+    assert board["calibration"]["resolution_points"] is None
+    assert (arm["verdict"], arm["reason"]) == (None, 'no verdict: the baseline "plain" has no result')
+    assert arm["top1"]["count"] == 10
 
 
 def test_an_unstable_baseline_backs_no_verdict(inputs: Any, failing: Any) -> None:
@@ -188,16 +205,56 @@ def test_a_second_try_of_a_finished_trial_does_not_count(inputs: Any, failing: A
 
 def test_pairs_are_by_replicate_and_too_few_give_no_verdict(inputs: Any) -> None:
     given = inputs({"plain": 0.0, "arm": 2.0, "other": 2.0})
-    given.records = [
-        record for record in given.records if record["trial"] not in ("arm/0", "arm/1", "plain/2", "plain/3")
-    ]
+    for record in given.records:  # what a plugin changed is there, and takes no part
+        if record["trial"] in ("arm/0", "arm/1", "plain/2", "plain/3"):
+            record["changes"] = ["os.environ"]
     board = board_of(given)
     row = row_of(board, "arm")
     assert row["difference"]["count"] == 6
     assert row["verdict"] is None  # a family of two needs seven
     assert "6 paired replicates" in row["reason"] and "needs 7" in row["reason"]
     assert row_of(board, "other")["verdict"] == "better"  # eight pairs
-    assert "8 of 10 replicates" in row["stamps"]
+
+
+def test_while_planned_replicates_are_missing_a_verdict_waits(inputs: Any, failing: Any) -> None:
+    given = inputs({"plain": 0.0, "arm": 2.0, "other": 2.0}, 20, rounds=8)
+    whole = board_of(given)
+    assert {row_of(whole, arm)["verdict"] for arm in ("arm", "other")} == {"better"}
+    assert all(row["rank_interval"] for row in whole["rows"])
+    given.records = [one for one in given.records if one["arm"] != "arm" or one["replicate"] < 19]
+    board = board_of(given)
+    row = row_of(board, "arm")
+    wanted = "interim, 19 of 20 replicates; verdicts are given when all planned replicates are there"
+    assert (row["verdict"], row["reason"]) == (None, f"no verdict: {wanted}")
+    assert row["difference"]["count"] == 19 and row["difference"]["low"] > 0  # shown
+    assert (row["difference"]["p"], row["rank_interval"]) == (None, None)
+    assert (row["speed_verdict"]["verdict"], row["speed_verdict"]["reason"]) == (None, row["reason"])
+    # The arm that is complete is judged, and neither's place against the missing one is told.
+    assert (row_of(board, "other")["verdict"], row_of(board, "other")["rank_interval"]) == ("better", [1, 2])
+    # A replicate that the arm failed is there; one of the baseline that is missing keeps all of them waiting.
+    lost = copy.deepcopy(given.of("arm")[0]) | {"trial": "arm/19", "replicate": 19, "attempt": 0}
+    failing(lost, "diverged")
+    given.records.append(lost)
+    assert row_of(board_of(given), "arm")["verdict"] is not None
+    given.records.remove(given.of("plain")[3])
+    board = board_of(given)
+    assert {row["verdict"] for row in board["rows"]} == {None}
+    assert '19 of 20 replicates of "plain"; ' in row_of(board, "other")["reason"]
+
+
+def test_looking_at_every_replicate_announces_no_more_than_looking_at_the_end(inputs: Any) -> None:
+    # Optional stopping: of 20 planned replicates, a difference that is none is looked for from the 6th on.
+    def announced(given: Any, count: int) -> bool:
+        seen = [record for record in given.records if record["replicate"] < count]
+        board = build(given.plan, seen, [], shared=given.shared)
+        return row_of(board, "arm")["verdict"] in ("better", "worse")
+
+    early = 0
+    for seed in range(12):
+        given = inputs({"plain": 0.0, "arm": 0.0}, 20, rounds=0, seed=seed, epochs=1)
+        given.plan["margin_points"] = 1e-9
+        early += any(announced(given, count) for count in range(6, 20))
+    assert early == 0
 
 
 def test_arms_without_a_verdict_stay_in_the_family(inputs: Any) -> None:
@@ -231,13 +288,25 @@ def test_a_no_op_is_reported(inputs: Any) -> None:
     assert row_of(board, "nothing")["stamps"] == [
         "no-op: weights and outputs equal the baseline's, bit for bit"
     ]
+    nothing = row_of(board, "nothing")
+    wanted = "no verdict: a no-op, weights and outputs equal the baseline's, bit for bit"
+    assert (nothing["verdict"], nothing["reason"]) == (None, wanted)
+    assert nothing["speed_verdict"]["reason"] == wanted
     assert row_of(board, "idle")["stamps"] == ["no-op: ema was 0 in every replicate"]
+    # Both at once are one stamp.
+    for record in given.of("nothing"):
+        record["observables"] = {"clip": {"name": "share", "value": 0.0}}
+    assert row_of(board_of(given), "nothing")["stamps"] == [
+        "no-op: weights and outputs equal the baseline's, bit for bit; clip was 0 in every replicate"
+    ]
     # An observable that fired in every replicate tells it from a trick that changes no bit.
     for record in given.of("nothing"):
         record["observables"] = {"grad-checkpointing": {"name": "segments", "value": 12.0}}
-    assert row_of(board_of(given), "nothing")["stamps"] == [
+    exact = row_of(board_of(given), "nothing")
+    assert exact["stamps"] == [
         "exact: weights and outputs equal the baseline's, bit for bit, with grad-checkpointing at work"
     ]
+    assert exact["verdict"] == "equal"
     # One replicate that differs: it is none.
     given.of("nothing")[3]["digests"]["final_weights"] = "other"
     assert row_of(board_of(given), "nothing")["stamps"] == []
@@ -254,6 +323,7 @@ def test_arms_with_equal_recipes_share_their_trials(inputs: Any) -> None:
     assert (row["replicates"]["good"], row["attempts"]) == (10, 10)
     assert row["difference"]["mean"] == 0.0
     assert row["stamps"][0].startswith("no-op")
+    assert row["verdict"] is None and row["reason"].startswith("no verdict: a no-op, ")
 
 
 def test_changed_global_state_takes_the_verdict(inputs: Any) -> None:
@@ -294,14 +364,31 @@ def test_speed_is_paired_by_round(inputs: Any) -> None:
     rates = {"plain": [100.0, 200.0, 400.0], "arm": [110.0, 210.0, 360.0]}
     for timing in given.timings:
         timing["images_per_second"] = rates[timing["arm"]][timing["round"]]
-    given.timings[-1]["noisy"] = True
-    row = row_of(board_of(given), "arm")
-    assert row["images_per_second"] == 210.0
+    board = board_of(given)
+    row, base = row_of(board, "arm"), row_of(board, "plain")
+    assert row["images_per_second"] == pytest.approx(float(stats.gmean([110, 210, 360])))
     ratio = row["images_per_second_ratio"]
     assert ratio["mean"] == pytest.approx(float(stats.gmean([1.1, 1.05, 0.9])))
+    # The speeds that are shown and the ratio beside them are one statement.
+    assert row["images_per_second"] / base["images_per_second"] == pytest.approx(ratio["mean"], rel=1e-12)
     assert (ratio["low"], ratio["high"], ratio["rounds"]) == (pytest.approx(0.9), pytest.approx(1.1), 3)
-    assert "noisy: 1 of 3 timing rounds" in row["stamps"]
     assert row["peak_memory_kind"] == "resident"
+    # A noisy round is left out of both, as it is of the verdict.
+    given.timings[-1]["noisy"] = True
+    row = row_of(board_of(given), "arm")
+    assert row["images_per_second"] == pytest.approx(math.sqrt(110 * 210))
+    assert row["images_per_second_ratio"]["mean"] == pytest.approx(math.sqrt(1.1 * 1.05))
+    assert row["images_per_second_ratio"]["rounds"] == 2
+    # The baseline has its three rounds, and is slower in the two: who divides is told.
+    assert row["stamps"] == [
+        "noisy: 1 of 3 timing rounds",
+        "ratio by round: 1.075× over the 2 that both have, while the speeds shown, each over its own, "
+        "would give 0.760×",
+    ]
+    for timing in given.timings:  # where nothing else is known, noisy rounds are shown, and not judged
+        timing["noisy"] = True
+    row = row_of(board_of(given), "arm")
+    assert row["images_per_second_ratio"]["rounds"] == 3
 
 
 def test_memory_on_a_gpu_is_what_was_allocated(inputs: Any) -> None:

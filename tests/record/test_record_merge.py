@@ -222,15 +222,15 @@ def test_damaged_files_are_told_and_left(machine, tmp_path, dry_run):
     torn.write_bytes(torn.read_bytes()[:-40])
     edited.write_bytes(edited.read_bytes().replace(b'"top1":90.0', b'"top1":99.0'))
     good.with_name("7.json").write_bytes(good.read_bytes())  # a record under a number that is not its own
-    second.store.root.joinpath("timings/p").mkdir(parents=True)
-    second.store.root.joinpath("timings/p/0-plain.json").write_bytes(b"")
+    second.store.root.joinpath("timings", second.plan["hash"]).mkdir(parents=True)
+    second.store.timing_path(second.plan["hash"], 0, "plain").write_bytes(b"")
     [told] = merge(first.folder, [second.folder], dry_run=dry_run)["from"]
     assert told["copied"] == {"trials": 1, "timings": 0}
     reasons = {one["path"]: one["reason"] for one in told["damaged"]}
     assert "truncated" in reasons["trials/plain-1/0.json"]
     assert "content hash does not match" in reasons["trials/plain-2/0.json"]
     assert "duplicate" in reasons["trials/plain-0/7.json"]
-    assert reasons["timings/p/0-plain.json"] == "empty"
+    assert reasons[f"timings/{second.plan['hash']}/0-plain.json"] == "empty"
     assert first.store.trial_folder("plain-0").exists() is not dry_run
 
 
@@ -239,7 +239,7 @@ def test_what_a_record_refers_to_comes_with_it_and_mends_what_is_broken(machine)
     second.trial("plain", 0)
     merge(first.folder, [second.folder])
     shared = [path.name for path in (second.folder / "shared").iterdir()]
-    assert len(shared) == 2
+    assert len(shared) == 4
     broken = first.folder / "shared" / shared[0]
     broken.write_bytes(b"{}")
     [told] = merge(first.folder, [second.folder])["from"]
@@ -296,7 +296,7 @@ def test_fewer_replicates_or_arms_of_the_same_study_are_joined(machine, tmp_path
     for order in ([whole, more], [more, whole]):
         into = tmp_path / f"new-{order[0].host}" / "s"
         told = merge(into, [one.folder for one in order])
-        assert told["plan"] == "p"
+        assert told["plan"] == whole.plan["hash"]
         assert {one["folder"]: one["others"] for one in told["from"]}[str(more.folder)] == 1
 
 
