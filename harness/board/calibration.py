@@ -25,7 +25,7 @@ Json = dict[str, Any]
 
 def calibration_of(
     plan: Mapping[str, Any],
-    trials: Mapping[str, ArmTrials],
+    splits: Sequence[Json],
     rows: Mapping[str, Json],
     rounds: Mapping[str, Mapping[int, Record]],
     rules: Rules,
@@ -34,7 +34,7 @@ def calibration_of(
 
     Args:
         plan: The plan as JSON.
-        trials: By arm.
+        splits: What `splits_of` found.
         rows: By arm, the rows of the board with their verdicts.
         rounds: By arm and round, the timings.
         rules: What the plan fixed.
@@ -45,7 +45,6 @@ def calibration_of(
         margin. `accuracy` and `speed` are `{copies, beyond, band}`: how many copies were judged, how many of them
         are different, and how many may be; null where none was.
     """
-    splits = [*_splits(trials, rules.seed), _round_split(rounds, rules.seed)]
     copies = [
         _copy(arm["name"], arm["copy_of"], rows[arm["name"]], rounds, rules)
         for arm in plan.get("arms", [])
@@ -113,8 +112,13 @@ def _counted(copies: Sequence[Json], differs: Callable[[Json], bool | None], rul
     return {"copies": len(judged), "beyond": sum(judged.values()), "band": band}
 
 
-def _splits(trials: Mapping[str, ArmTrials], seed: int) -> list[Json]:
-    """Return the runs split by time, slot and device: residuals of test accuracy, in points."""
+def splits_of(
+    trials: Mapping[str, ArmTrials], rounds: Mapping[str, Mapping[int, Record]], seed: int
+) -> list[Json]:
+    """Return whether runs differ by when and where they ran.
+
+    Trials are split by time, slot and device, by their residuals of test accuracy in points; timing rounds by time.
+    """
     residuals: Cells = {}
     starts: dict[tuple[str, int], datetime] = {}
     places: dict[tuple[str, int], Any] = {}
@@ -139,6 +143,7 @@ def _splits(trials: Mapping[str, ArmTrials], seed: int) -> list[Json]:
         _told("time", split_p(residuals, _halves(starts), f"{seed}/time"), "no time of start", "one moment"),
         _told("slot", split_p(residuals, slots, f"{seed}/slot"), "no slot", "one slot"),
         _told("device", split_p(residuals, devices, f"{seed}/device"), "no device", "one device"),
+        _round_split(rounds, seed),
     ]
 
 
