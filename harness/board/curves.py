@@ -24,13 +24,11 @@ def curves_of(attempts: Iterable[Attempt], alpha: float = 0.05) -> dict[str, Any
     """
     attempts = list(attempts)
     told = {id(one.rest): one.rest["epoch"] for one in attempts}.values()
+    columns = list(zip(*(one.curves for one in attempts), strict=True)) or [()] * len(CURVES)
     axes = [axis for axis in told if _is_axis(axis)]
     curves = {
         "epoch": list(max(axes, key=len, default=[])),
-        **{
-            name: _over_replicates([one.curves[place] for one in attempts], alpha)
-            for place, name in enumerate(CURVES)
-        },
+        **{name: _over_replicates(rows, alpha) for name, rows in zip(CURVES, columns, strict=True)},
     }
     norms = gradient_norms_of(attempts)
     return {**curves, "gradient_norms": norms} if norms else curves
