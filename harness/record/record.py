@@ -170,6 +170,14 @@ def open_sealed(data: bytes) -> dict[str, Any]:
     Raises:
         ValueError: With what is wrong, where it is no record of this schema, not as it was sealed, or misshapen.
     """
+    record = open_unshaped(data)
+    if reason := misshapen(record):
+        raise ValueError(reason)
+    return record
+
+
+def open_unshaped(data: bytes) -> dict[str, Any]:
+    """Return the same without having looked whether it is misshapen."""
     if not data:
         raise ValueError("empty")
     try:
@@ -184,8 +192,6 @@ def open_sealed(data: bytes) -> dict[str, Any]:
         raise ValueError(f"schema {record.get('schema')}, this harness reads {SCHEMA}")
     if not isinstance(record.get("refs"), dict) or not isinstance(record.get("status"), str):
         raise ValueError("no record: it has no status or no refs")
-    if reason := misshapen(record):
-        raise ValueError(reason)
     return record
 
 
