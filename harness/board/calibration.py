@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import Any
 
 from harness.board.band import upper_end
-from harness.board.permutation import LEVEL, Cells, Split, split_p
+from harness.board.permutation import LEVEL, Cells, Split, split_p, whole_columns
+from harness.board.rows import equals_baseline
 from harness.board.select import ArmTrials, Record, number_at, value_at
 from harness.board.speed_verdict import MARGIN, speed_ratios
 from harness.board.statistics import mean_of, median_of, sign_flip_p
@@ -74,7 +75,7 @@ def _copy(
         "verdict": row["verdict"],
         "difference": number_at(row, "difference", "mean"),
         "p": number_at(row, "difference", "p"),
-        "identical": any(stamp.startswith("no-op: weights") for stamp in row["stamps"]),
+        "identical": equals_baseline(row["stamps"]),
         "speed": _speed(speed_ratios(rounds.get(name, {}), rounds.get(original, {})), rules),
     }
 
@@ -118,18 +119,21 @@ def splits_of(
     """Return whether runs differ by when and where they ran.
 
     Trials are split by time, slot and device, by their residuals of test accuracy in points; timing rounds by time.
+    Of the trials those replicates take part in which every arm has a run, less the arm's mean over them. An arm that
+    has fewer than half as many runs as another takes no part: its gaps would take the others' replicates with them.
     """
+    most = max((len(arm.top1) for arm in trials.values()), default=0)
+    runs = {name: arm for name, arm in sorted(trials.items()) if len(arm.top1) >= max(2, most / 2)}
+    whole = whole_columns((name, replicate) for name, arm in runs.items() for replicate in arm.top1)
     residuals: Cells = {}
     starts: dict[tuple[str, int], datetime] = {}
     places: dict[tuple[str, int], Any] = {}
-    for name, arm in sorted(trials.items()):
-        if len(arm.good) < 2:
-            continue
-        top1 = {replicate: one.top1 for replicate, one in arm.good.items() if one.top1 is not None}
-        mean = mean_of(list(top1.values()))
-        for replicate, value in top1.items():
+    for name, arm in runs.items():
+        mean = mean_of([arm.top1[replicate] for replicate in whole]) if whole else 0.0
+        # Without a whole replicate the runs are handed on as they are, and the reason says it.
+        for replicate in whole or arm.top1:
             cell, attempt = (name, replicate), arm.good[replicate]
-            residuals[cell] = value - mean
+            residuals[cell] = arm.top1[replicate] - mean
             places[cell] = attempt.rest["place"]
             if (start := _started(attempt.started_at)) is not None:
                 starts[cell] = start
@@ -185,9 +189,7 @@ def _round_split(rounds: Mapping[str, Mapping[int, Record]], seed: int) -> Json:
             if speed is not None and speed > 0:
                 logs[arm, number] = math.log(speed)
     arms = sorted({arm for arm, _ in logs})
-    whole = sorted(
-        number for number in {number for _, number in logs} if all((arm, number) in logs for arm in arms)
-    )
+    whole = whole_columns(logs)
     if len(arms) < 2 or len(whole) < 2:
         return _told("round", Split(), "no timing of two arms in two rounds", "")
     by_round = {number: mean_of([logs[arm, number] for arm in arms]) for number in whole}
@@ -204,7 +206,7 @@ def _round_split(rounds: Mapping[str, Mapping[int, Record]], seed: int) -> Json:
 def _told(by: str, split: Split, absent: str, alone: str) -> Json:
     reason = split.reason
     if not split.groups:
-        reason = f"not tested: {absent} in the records"
+        reason = reason or f"not tested: {absent} in the records"
     elif len(split.groups) == 1:
         reason = f"not tested: {alone}"
     return {

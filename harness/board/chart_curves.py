@@ -1,4 +1,4 @@
-"""Learning curves: the mean over replicates by epoch, with the t interval as a band."""
+"""Learning curves: the mean over replicates by epoch, with the t interval as a band; and whose they are."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from harness.board.axes import WIDTH, Scale, axis_x, axis_y
+from harness.board.chart_key import numbers_of, style_of
 from harness.board.charts import (
     COLOURS,
+    MOST_POINTS,
     Json,
     Point,
     figure,
@@ -30,9 +32,43 @@ CHARTS = (
 )
 
 
+MOST_HIDDEN = 60
+"""Points of a band that shows when a reader picks its arm: there may be fifty such arms."""
+EARLY = "Early epochs are cut off in part, so that the end can be read"
+OWN_LOSS = (
+    "Each line is of the arm's own loss: what changes targets, inputs or the loss (mixup, label smoothing, "
+    "distillation) makes it another quantity, not to be compared between arms"
+)
+
+
+def drawn_arms(board: Json) -> list[str]:
+    """Return the arms whose curves are drawn: all but those that nobody compares and that saw other data."""
+    shown = [row for row in board["rows"] if row.get("compared", True) or not _has_other_data(board, row)]
+    return [row["arm"] for row in shown]
+
+
+def curves_note(board: Json) -> str:
+    """Return what has to be known of whose curves stand in one chart; empty where nothing has."""
+    drawn = set(drawn_arms(board))
+    absent = ", ".join(row["arm"] for row in board["rows"] if row["arm"] not in drawn)
+    told = [f"Not drawn, for it is not compared and saw other data: {absent}."] if absent else []
+    if any(row["arm"] in drawn and _has_other_data(board, row) for row in board["rows"]):
+        told.append("Arms with other data share these axes: compare those of one cell.")
+    return " ".join(told)
+
+
+def _has_other_data(board: Json, row: Json) -> bool:
+    base = next((one for one in board["rows"] if one["arm"] == board["baseline"]), row)
+    own, other = ((one.get("recipe") or {}).get("dataset") for one in (row, base))
+    return bool(own != other)
+
+
 def learning_curves(board: Json, name: str, label: str) -> Markup:
-    """Draw a learning curve for each arm, with bands for those that have a colour; empty where no arm has any."""
-    curves = {arm: board["curves"][arm] for arm in (row["arm"] for row in board["rows"])}
+    """Draw a learning curve for each arm, with bands; those of the grey ones are hidden until the script shows them.
+
+    Empty where no arm has any.
+    """
+    curves = {arm: board["curves"][arm] for arm in drawn_arms(board)}
     lines = {arm: thinned(points_of(curve["epoch"], curve[name]["mean"])) for arm, curve in curves.items()}
     every = [point for points in lines.values() for point in points]
     if not every:
@@ -41,28 +77,42 @@ def learning_curves(board: Json, name: str, label: str) -> Markup:
     values = [y for _, y in every]
     x = Scale(first, max(last, first + 1), LEFT, RIGHT)
     y = Scale(*padded(*_bounds(values, name), values), BOTTOM, TOP)
-    numbers = series(board)
+    colours, numbers = series(board), numbers_of(board)
     bands, drawn = [], []
-    for arm in sorted(lines, key=lambda arm: -numbers.get(arm, COLOURS)):
-        style = f"s{numbers[arm]}" if arm in numbers else "other"
-        if arm in numbers and name != "learning_rate" and (edge := _edge(curves[arm], name)):
-            bands.append(tag("polygon", points=path_of(x, y, edge), class_=f"spread {style}"))
+    for arm in sorted(lines, key=lambda arm: -colours.get(arm, COLOURS)):
+        style, number = style_of(arm, colours), numbers[arm]
+        most = MOST_POINTS if arm in colours else MOST_HIDDEN
+        if name != "learning_rate" and (edge := _edge(curves[arm], name, most)):
+            bands.append(
+                tag("polygon", points=path_of(x, y, edge), class_=f"spread {style}", data_arm=number)
+            )
         line = path_of(x, y, lines[arm])
-        drawn.append(tag("polyline", tag("title", arm), points=line, class_=f"line {style}"))
+        drawn.append(tag("polyline", tag("title", arm), points=line, class_=f"line {style}", data_arm=number))
     # An inner svg cuts off what leaves its frame, without an id that another chart could hold too.
     width, height = RIGHT - LEFT, BOTTOM - TOP
     box = f"{LEFT:g} {TOP:g} {width:g} {height:g}"
     frame = tag("svg", *bands, *drawn, x=LEFT, y=TOP, width=width, height=height, viewBox=box)
     parts = [*axis_x(x, TOP, BOTTOM), *axis_y(y, LEFT, RIGHT), frame]
     shaded = f", shaded its {_level(board)} % interval" if bands else ""
-    caption = f"{label} by epoch: mean over replicates{shaded}"
-    return figure(WIDTH, 310.0, parts, caption, ((LEFT + RIGHT) / 2, 304.0, "epoch"))
+    told = [f"{label} by epoch: mean over replicates{shaded}"]
+    told += [EARLY] if any(not y.low <= value <= y.high for value in values) else []
+    told += [OWN_LOSS] if name == "train_loss" and _have_own_losses(board) else []
+    return figure(WIDTH, 310.0, parts, ". ".join(told), ((LEFT + RIGHT) / 2, 304.0, "epoch"))
 
 
-def _edge(curve: Json, name: str) -> list[Point]:
+def _have_own_losses(board: Json) -> bool:
+    """Return whether some arm may train on another loss or other targets: which do, no plan tells."""
+    told = [
+        [(row.get("recipe") or {}).get(key) for key in ("tricks", "augmentations", "parents")]
+        for row in board["rows"]
+    ]
+    return any(one != told[0] for one in told)
+
+
+def _edge(curve: Json, name: str, most: int) -> list[Point]:
     """Return the outline of a curve's band, there below and back above; empty where one replicate has none."""
-    low = thinned(points_of(curve["epoch"], curve[name]["low"]))
-    high = thinned(points_of(curve["epoch"], curve[name]["high"]))
+    low = thinned(points_of(curve["epoch"], curve[name]["low"]), most)
+    high = thinned(points_of(curve["epoch"], curve[name]["high"]), most)
     return [*low, *reversed(high)]
 
 

@@ -8,10 +8,27 @@ from markupsafe import Markup
 
 from harness.board import wording
 from harness.board.axes import WIDE, Scale, axis_x
-from harness.board.charts import Json, cell_words, figure, kind_of, mark, shorten, whisker, width_of
+from harness.board.charts import (
+    Json,
+    Point,
+    cell_words,
+    figure,
+    kind_of,
+    label,
+    mark,
+    padded,
+    shorten,
+    shortened,
+    whisker,
+    width_of,
+)
 from harness.board.markup import EMPTY, tag
 
 TOP, LINE, RIGHT = 16.0, 26.0, 214.0
+ACROSS_ZERO = (
+    "A bar across 0 beside ▲ or ▼: the verdict is of the sign-flip test with Holm's steps, the bar the simultaneous "
+    "t interval, which is another procedure and wider here"
+)
 
 
 def forest(board: Json) -> Markup:
@@ -22,10 +39,10 @@ def forest(board: Json) -> Markup:
         return EMPTY
     margin = board["settings"]["margin_points"]
     headed = len(cells) > 1
-    left = 24.0 + max(width_of(shorten(row["arm"], 30)) for row in rows)
+    names = dict(zip((row["arm"] for row in rows), shortened([row["arm"] for row in rows], 30), strict=True))
+    left = 24.0 + max(map(width_of, names.values()))
     bottom = TOP + LINE * (len(rows) + headed * len(cells))
-    reach = _reach([_extent(row["difference"]) for row in rows], margin)
-    x = Scale(-reach, reach, left, WIDE - RIGHT)
+    x = Scale(*_bounds([row["difference"] for row in rows], margin), left, WIDE - RIGHT)
     parts = [
         tag("rect", x=x(-margin), y=TOP, width=x(margin) - x(-margin), height=bottom - TOP, class_="band"),
         *axis_x(x, TOP, bottom, signed=True),
@@ -39,22 +56,24 @@ def forest(board: Json) -> Markup:
             parts.append(tag("g", tag("text", words, x=8, y=y + 6, class_="cell")))
             y += LINE
         for row in group:
-            parts.append(_line(row, x, y, left))
+            parts.append(_line(row, names[row["arm"]], x, y, left))
             y += LINE
     whom = "the baseline of its cell" if headed else board["baseline"]
     caption = f"Difference from {whom} in points of test accuracy; shaded: the margin of ±{margin:.2g}"
+    if any(_is_decided_across_zero(row) for row in rows):
+        caption += f". {ACROSS_ZERO}"
     below = ((left + WIDE - RIGHT) / 2, bottom + 36, "Δ top-1, points")
     return figure(WIDE, bottom + 42, parts, caption, below)
 
 
-def _line(row: Json, x: Scale, y: float, left: float) -> Markup:
+def _line(row: Json, name: str, x: Scale, y: float, left: float) -> Markup:
     difference = row["difference"]
     sign = f"{wording.MARKS[row['verdict']]} " if row["verdict"] else ""
     numbers = sign + wording.interval(difference)
     return tag(
         "g",
         tag("title", f"{row['arm']}: {row['reason']}"),
-        tag("text", shorten(row["arm"], 30), x=left - 14, y=y + 4, class_="end"),
+        label(row["arm"], name, x=left - 14, y=y + 4, class_="end"),
         whisker(difference["low"], difference["high"], x, y),
         mark(row, x(difference["mean"]), y),
         tag("text", numbers, x=WIDE - RIGHT + 14, y=y + 4, class_="value"),
@@ -70,6 +89,19 @@ def _by_cell(rows: Sequence[Json]) -> list[tuple[str, list[Json]]]:
     return list(groups.items())
 
 
+def _is_decided_across_zero(row: Json) -> bool:
+    low, high = row["difference"]["low"], row["difference"]["high"]
+    return row["verdict"] in ("better", "worse") and low is not None and low < 0 < high
+
+
+def _bounds(differences: Sequence[Json], margin: float) -> Point:
+    """Return the ends of the axis: those of the intervals with 0 and the margin, so that no half stands empty."""
+    ends = [float(one[bound] or 0.0) for one in differences for bound in ("mean", "low", "high")]
+    reach = _reach([_extent(one) for one in differences], margin)
+    low, high = max(-reach, min(*ends, -1.5 * margin)), min(reach, max(*ends, 1.5 * margin))
+    return padded(low, high, [low, high])
+
+
 def _extent(value: Json) -> float:
     return max(abs(float(value[bound] or 0.0)) for bound in ("mean", "low", "high"))
 
@@ -78,4 +110,4 @@ def _reach(extents: Sequence[float], margin: float) -> float:
     """Return the half-width of the axis: one arm that lies far out is cut off, so that the others can be read."""
     ordered = sorted(extents)
     near = 8 * max(ordered[(len(ordered) - 1) // 2], margin)
-    return max(*(extent for extent in ordered if extent <= near), 2 * margin, 1e-6) * 1.08
+    return max(*(extent for extent in ordered if extent <= near), 2 * margin, 1e-6)

@@ -6,15 +6,16 @@ from markupsafe import Markup
 
 from harness.board import wording
 from harness.board.axes import WIDTH, Scale, axis_x, axis_y
+from harness.board.chart_key import numbers_of, style_of
 from harness.board.charts import (
     COLOURS,
     Json,
     figure,
-    kind_of,
+    label,
     mark,
     path_of,
     series,
-    shorten,
+    shortened,
     whisker,
     width_of,
 )
@@ -25,6 +26,12 @@ SMALLEST_SHARE = 0.002
 """A bin of fewer examples than that shows nothing but luck."""
 
 MOST_ARMS = 60
+
+
+def reliable_arms(board: Json) -> list[str]:
+    """Return the arms that have a line: the best of those whose records tell their confidence."""
+    arms = (board.get("by_class") or {}).get("arms", {})
+    return [row["arm"] for row in board["rows"] if arms.get(row["arm"], {}).get("reliability")][:MOST_ARMS]
 
 
 def reliability(board: Json) -> Markup:
@@ -41,13 +48,13 @@ def reliability(board: Json) -> Markup:
         tag("text", "too sure", x=RIGHT - 10, y=BOTTOM - 12, class_="end hint"),
         tag("text", "not sure enough", x=LEFT + 10, y=TOP + 18, class_="hint"),
     ]
-    told = [row["arm"] for row in board["rows"] if arms.get(row["arm"], {}).get("reliability")]
-    for arm in sorted(told[:MOST_ARMS], key=lambda arm: -numbers.get(arm, COLOURS)):
-        style = f"s{numbers[arm]}" if arm in numbers else "other"
+    places = numbers_of(board)
+    for arm in sorted(reliable_arms(board), key=lambda arm: -numbers.get(arm, COLOURS)):
         bins = [one for one in arms[arm]["reliability"] if one["share"] >= SMALLEST_SHARE]
         points = [(100 * one["confidence"], 100 * one["accuracy"]) for one in bins]
         title = tag("title", arm)
-        parts.append(tag("polyline", title, points=path_of(x, y, points), class_=f"line {style}"))
+        style, line = style_of(arm, numbers), path_of(x, y, points)
+        parts.append(tag("polyline", title, points=line, class_=f"line {style}", data_arm=places[arm]))
     caption = "Accuracy of the test examples of each bin of confidence, %, all good replicates together"
     return figure(WIDTH, BOTTOM + 42, parts, caption, ((LEFT + RIGHT) / 2, BOTTOM + 36, "confidence, %"))
 
@@ -61,7 +68,7 @@ def calibration_errors(board: Json) -> Markup:
     told = told[:MOST_ARMS]
     if not told:
         return EMPTY
-    names = [shorten(row["arm"], 24) for row, _ in told]
+    names = shortened([row["arm"] for row, _ in told], 24)
     left, line, right = 24.0 + max(map(width_of, names)), 22.0, 104.0
     bottom = TOP + line * len(told)
     highest = max(error["high"] or error["mean"] for _, error in told)
@@ -73,12 +80,14 @@ def calibration_errors(board: Json) -> Markup:
             tag(
                 "g",
                 tag("title", f"{row['arm']}: {wording.with_half_width(error)} points"),
-                tag("text", name, x=left - 12, y=y + 4, class_="end"),
+                label(row["arm"], name, x=left - 12, y=y + 4, class_="end"),
                 whisker(error["low"], error["high"], x, y),
-                mark(row, x(error["mean"]), y),
+                mark({**row, "verdict": None}, x(error["mean"]), y),
                 tag("text", wording.with_half_width(error), x=WIDTH - right + 12, y=y + 4, class_="value"),
-                class_=kind_of(row),
+                class_="baseline" if row["baseline"] else "neutral",
             )
         )
-    caption = "Expected calibration error, points: mean over replicates; less is better"
+    caption = (
+        "Expected calibration error, points: mean over replicates; less is better. Nothing here is tested"
+    )
     return figure(WIDTH, bottom + 42, parts, caption, ((left + WIDTH - right) / 2, bottom + 36, "points"))

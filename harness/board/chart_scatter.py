@@ -18,7 +18,7 @@ from harness.board.charts import (
     kind_of,
     mark,
     padded,
-    shorten,
+    shortened,
     width_of,
 )
 from harness.board.markup import EMPTY, tag
@@ -134,14 +134,17 @@ def _names(rows: Sequence[Json], cost: Cost, dots: Sequence[Point], lowest: floa
 
     taken = [(across - 6, down - 6, across + 6, down + 6) for across, down in dots]
     chosen = sorted(zip(rows, dots, strict=True), key=order)[:MOST_NAMES]
-    return [_name(row, cost, dot, taken, lowest) for row, dot in chosen]
+    names = shortened([row["arm"] for row, _ in chosen], 24)
+    return [
+        _name(row, name, cost, dot, taken, lowest) for (row, dot), name in zip(chosen, names, strict=True)
+    ]
 
 
 Box = tuple[float, float, float, float]
 
 
-def _name(row: Json, cost: Cost, dot: Point, taken: list[Box], lowest: float) -> Markup:
-    name = shorten(row["arm"], 24)
+def _name(row: Json, name: str, cost: Cost, dot: Point, taken: list[Box], lowest: float) -> Markup:
+    title = EMPTY if name == row["arm"] else tag("title", row["arm"])
     if row["top1"]["mean"] < lowest:
         name += f" ↓ {wording.decimal(row['top1']['mean'])}"
     (across, down), width = dot, width_of(name) * (1.1 if _is_on_front(row, cost) else 1.0)
@@ -155,8 +158,8 @@ def _name(row: Json, cost: Cost, dot: Point, taken: list[Box], lowest: float) ->
     at_left = left + width <= across
     classes = [*(["end"] if at_left else []), *(["on-front"] if _is_on_front(row, cost) else [])]
     text_x = left + width if at_left else left
-    label = tag("text", name, x=text_x, y=middle + 4, class_=" ".join(classes) or None)
-    return tag("g", lead, label)
+    written = tag("text", name, x=text_x, y=middle + 4, class_=" ".join(classes) or None)
+    return tag("g", title, lead, written)
 
 
 def _is_on_front(row: Json, cost: Cost) -> bool:

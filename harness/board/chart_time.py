@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from harness.board import wording
 from harness.board.axes import WIDE, Scale, axis_x
-from harness.board.charts import Json, figure, shorten, width_of
+from harness.board.charts import Json, figure, label, shortened, width_of
 from harness.board.markup import EMPTY, tag
 from harness.record.attempt import SECONDS
 
@@ -28,25 +28,26 @@ def time_split(board: Json) -> Markup:
     totals = [sum(filter(None, split.values())) for _, split in told]
     if not told or max(totals) <= 0:
         return EMPTY
-    names = [shorten(row["arm"], 30) for row, _ in told]
+    names = shortened([row["arm"] for row, _ in told], 30)
     left = 24.0 + max(map(width_of, names))
     bottom = TOP + LINE * len(told)
     x = Scale(0.0, max(totals) * 1.02, left, WIDE - RIGHT)
     parts = axis_x(x, TOP, bottom)
-    for index, ((_, split), name, total) in enumerate(zip(told, names, totals, strict=True)):
+    for index, ((row, split), name, total) in enumerate(zip(told, names, totals, strict=True)):
         y, start, bars = TOP + LINE * (index + 0.5), 0.0, []
         for part in SECONDS:
             if seconds := split[part]:
                 title = tag(
-                    "title", f"{name}, {WORDS[part]}: {wording.duration(seconds)} ({seconds / total:.1%})"
+                    "title",
+                    f"{row['arm']}, {WORDS[part]}: {wording.duration(seconds)} ({seconds / total:.1%})",
                 )
                 width = x(start + seconds) - x(start)
                 bar = tag("rect", title, x=x(start), y=y - 8, width=width, height=16, class_=f"part {part}")
                 bars.append(bar)
                 start += seconds
-        label = tag("text", name, x=left - 12, y=y + 4, class_="end")
+        written = label(row["arm"], name, x=left - 12, y=y + 4, class_="end")
         value = tag("text", wording.duration(total), x=WIDE - RIGHT + 12, y=y + 4, class_="value")
-        parts.append(tag("g", label, *bars, value))
+        parts.append(tag("g", written, *bars, value))
     caption = (
         "Mean seconds of a good trial, from the accuracy trials; speed is judged by the timing pass alone"
     )

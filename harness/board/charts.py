@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -67,10 +68,21 @@ def mark(row: Json, x: float, y: float) -> Markup:
 
 
 def series(board: Json) -> dict[str, int]:
-    """Return which arms have a colour: the baseline is 0, then the best by rank."""
-    others = [row["arm"] for row in board["rows"] if not row["baseline"] and row["rank"] is not None]
-    named = [board["baseline"], *others[: COLOURS - 1]]
+    """Return which arms have a colour: the baseline is 0, then those with a verdict, then the best by rank.
+
+    Of more with a verdict than there are colours, those that differ most have one. Colours go by rank.
+    """
+    others = [row for row in board["rows"] if not row["baseline"] and row["rank"] is not None]
+    chosen = sorted(others, key=_by_verdict)[: COLOURS - 1]
+    names = {row["arm"] for row in chosen}
+    named = [board["baseline"], *(row["arm"] for row in others if row["arm"] in names)]
     return {arm: index for index, arm in enumerate(named) if arm in board["curves"]}
+
+
+def _by_verdict(row: Json) -> tuple[bool, float]:
+    """Order those with a verdict first, by the size of their difference; the sort leaves the rest by rank."""
+    is_open = row["verdict"] in (None, "not resolved")
+    return is_open, 0.0 if is_open else -abs(row["difference"]["mean"])
 
 
 def legend(board: Json) -> Markup:
@@ -151,6 +163,52 @@ def _width_of_letter(letter: str) -> float:
 def shorten(name: str, length: int) -> str:
     """Return a name of at most so many letters."""
     return name if len(name) <= length else name[: length - 1] + "…"
+
+
+def shortened(names: Sequence[str], length: int) -> list[str]:
+    """Return names of at most so many letters each, such that different ones stay different.
+
+    A name loses its end; where that would make two of them one, its middle; where that is the same too, all that
+    those share at the beginning. What even then is the same is numbered.
+    """
+    short = {name: shorten(name, length) for name in names}
+    for group in _alike(short):
+        short |= {name: _without_middle(name, length) for name in group}
+    for group in _alike(short):
+        shared = _shared_letters(group)
+        short |= {name: shorten("…" + name[max(0, shared - length // 4) :], length) for name in group}
+    left = [name for group in _alike(short) for name in group]
+    short |= {name: _numbered(name, number, length) for number, name in enumerate(left, 1)}
+    return [short[name] for name in names]
+
+
+def label(name: str, written: str, **attributes: object) -> Markup:
+    """Return a name as text of a chart; one that is not written in full tells itself when it is pointed at."""
+    return tag("text", EMPTY if name == written else tag("title", name), written, **attributes)
+
+
+def _alike(short: Mapping[str, str]) -> list[list[str]]:
+    """Return the groups of names that are written alike."""
+    groups: dict[str, list[str]] = {}
+    for name, written in short.items():
+        groups.setdefault(written, []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _without_middle(name: str, length: int) -> str:
+    tail = length // 2
+    return f"{name[: length - tail - 1]}…{name[-tail:]}"
+
+
+def _shared_letters(names: Sequence[str]) -> int:
+    """Return with how many letters all the names begin alike."""
+    columns = zip(*names, strict=False)  # as far as the shortest goes
+    return sum(1 for _ in itertools.takewhile(lambda letters: len(set(letters)) == 1, columns))
+
+
+def _numbered(name: str, number: int, length: int) -> str:
+    end = f"…{number}"
+    return name[: length - len(end)] + end
 
 
 def cell_words(cell: Json | None) -> str:

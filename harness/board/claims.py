@@ -17,11 +17,21 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.board import rows
+from harness.board.claim_verdict import beside_table, judge_claim
 from harness.board.data import has_other_test
+from harness.board.interim import rounds_planned, wait_for_replicates, wait_for_rounds
 from harness.board.proof import idle_tricks
 from harness.board.select import ArmTrials, Record, number_at
-from harness.board.speed_verdict import MARGIN, judge_ratios, memory_ratios, speed_ratios
-from harness.board.statistics import non_inferiority_p
+from harness.board.speed import noisy_of
+from harness.board.speed_verdict import (
+    judge_ratios,
+    memory_ratios,
+    non_inferior,
+    short_of_steady,
+    speed_ratios,
+    too_few_pairs,
+    too_few_rounds,
+)
 from harness.board.verdict import Comparison, Rules, compare
 from harness.suite.plan import NON_INFERIORITY_POINTS, needed_replicates
 
@@ -30,7 +40,6 @@ Arms = Mapping[str, Json]
 Rounds = Mapping[str, Mapping[int, Record]]
 
 NOT_TESTABLE = "not testable"
-_MINUS = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,7 @@ class Measured:
         trials: Their trials.
         chances: The accuracy of guessing on their data, in points.
         rounds: Their completed timings by round.
+        timed: In how many rounds there is a timing of them, whatever its status.
     """
 
     arms: Arms
@@ -50,6 +60,12 @@ class Measured:
     trials: Mapping[str, ArmTrials]
     chances: Mapping[str, float]
     rounds: Rounds
+    timed: Mapping[str, int]
+
+
+def claims_family(plan: Mapping[str, Any]) -> int:
+    """Return how many claims are tested together: those that the suite does not call untestable."""
+    return max(1, sum(1 for claim in plan.get("claims") or [] if not claim.get("testable")))
 
 
 def claims_of(plan: Mapping[str, Any], measured: Measured, rules: Rules) -> list[Json]:
@@ -65,9 +81,8 @@ def claims_of(plan: Mapping[str, Any], measured: Measured, rules: Rules) -> list
         being `{mean, low, high, count}` in the claim's unit or None. The verdict is None where none can be backed, and
         the reason says why.
     """
-    claims = plan.get("claims") or []
-    family = sum(1 for claim in claims if not claim.get("testable"))
-    rules = replace(rules, family=max(1, family), needed=needed_replicates(max(1, family), rules.alpha))
+    claims, family, arms = plan.get("claims") or [], claims_family(plan), rules.family
+    rules = replace(rules, family=family, needed=needed_replicates(family, rules.alpha))
     effects: dict[str, dict[int, list[float]]] = {"points": {}, "ratio": {}}
     refusals: dict[int, str] = {}
     untestable: dict[int, str] = {}
@@ -79,10 +94,16 @@ def claims_of(plan: Mapping[str, Any], measured: Measured, rules: Rules) -> list
         if why := _refusal(plan, claim, measured, effects[claim["unit"]][index], rules):
             refusals[index] = why
     comparisons = _compare(effects, refusals, rules)
-    return [
-        _told(claim, comparisons.get(index), untestable.get(index), rules)
-        for index, claim in enumerate(claims)
-    ]
+    told = []
+    for index, claim in enumerate(claims):
+        comparison = comparisons.get(index)
+        one = _told(claim, comparison, untestable.get(index), rules)
+        if comparison is not None and comparison.verdict is not None:
+            if claim["metric"] == "images_per_second":
+                one["reason"] += short_of_steady(number_at(plan, "timing", "seconds"))
+            one["reason"] += beside_table(claim, comparison, measured.board_rows[claim["arm"]], arms)
+        told.append(one)
+    return told
 
 
 def _compare(
@@ -159,6 +180,8 @@ def _refusal(
         return "no verdict: not comparable: order"
     if why := _no_op(own, other, measured) or _no_op(other, own, measured):
         return why
+    if waits := wait_for_replicates(measured.board_rows, own, other):
+        return waits
     return None if claim["metric"] == "top1" else _refused_ratio(plan, claim, measured, effects, rules)
 
 
@@ -167,7 +190,7 @@ def _no_op(arm: str, against: str, measured: Measured) -> str | None:
     row, other = measured.board_rows[arm], measured.board_rows[against]
     if idle := idle_tricks(row, other):
         return f'no verdict: arm "{arm}" is a no-op, {", ".join(idle)} never acted and nothing else differs'
-    if row["against"] == against and any(stamp.startswith("no-op: weights") for stamp in row["stamps"]):
+    if row["against"] == against and rows.equals_baseline(row["stamps"]):
         return f'no verdict: arm "{arm}" is a no-op, its weights and outputs are those of "{against}", bit for bit'
     return None
 
@@ -176,16 +199,18 @@ def _refused_ratio(
     plan: Mapping[str, Any], claim: Json, measured: Measured, effects: Sequence[float], rules: Rules
 ) -> str | None:
     """Return why a claim on speed or memory gets no verdict: too few rounds, or accuracy that is lost."""
-    if len(effects) < rules.needed:
-        return (
-            f"no verdict: {len(effects)} timing rounds, and a family of {rules.family} claims takes {rules.needed} "
-            "before any ratio could be significant (timing.rounds)"
-        )
+    sides = claim["arm"], claim["against"]
+    if waits := wait_for_rounds(measured.timed, rounds_planned(plan), *sides):
+        return waits
+    is_speed = claim["metric"] == "images_per_second"
+    noisy = len(noisy_of(*(measured.rounds.get(side, {}) for side in sides))) if is_speed else 0
+    if why := too_few_rounds(effects, noisy, rules, " claims"):
+        return why
     told = number_at(plan, "non_inferiority_points")
     margin = NON_INFERIORITY_POINTS if told is None else told
-    p = non_inferiority_p(_differences(claim, measured), margin)
-    if p is None or p > rules.alpha / rules.family:
-        found = "" if p is None else f" (p = {p:.2g})"
+    accuracy = non_inferior(_differences(claim, measured), margin, rules)
+    if not accuracy["holds"]:
+        found = too_few_pairs(accuracy, rules)
         return (
             f'no verdict: accuracy is not shown to be within {margin:g} points of "{claim["against"]}"{found}'
         )
@@ -198,7 +223,7 @@ def _told(claim: Json, comparison: Comparison | None, untestable: str | None, ru
     if comparison is None:
         nothing = {"measured": None, "p": None, "p_holm": None}
         return {**told, **nothing, "verdict": NOT_TESTABLE, "reason": untestable}
-    verdict, reason = _judge(claim, comparison, rules)
+    verdict, reason = judge_claim(claim, comparison, rules)
     return {
         **told,
         "measured": _measured(claim["unit"], comparison),
@@ -218,42 +243,3 @@ def _measured(unit: str, comparison: Comparison) -> Json | None:
         # A limit beyond any float (two rounds that differ wildly) is no limit.
         numbers = {key: None if x is None or x > 700.0 else math.exp(x) for key, x in numbers.items()}
     return {**numbers, "count": estimate.count}
-
-
-def _judge(claim: Json, comparison: Comparison, rules: Rules) -> tuple[str | None, str]:
-    """Return the verdict on a claim and its reason, from the verdict on the two arms."""
-    estimate, p = comparison.difference, comparison.p_holm
-    if comparison.verdict is None or estimate is None or p is None:
-        return None, comparison.reason
-    ratio = claim["unit"] == "ratio"
-    effect = math.log(claim["claimed"]) if ratio else claim["claimed"]
-    found = f"{_written(estimate.mean, ratio)} over {estimate.count} {'rounds' if ratio else 'pairs'}"
-    if comparison.verdict in ("better", "worse"):
-        found += f", Holm p = {p:.2g} ≤ {rules.alpha:g}"
-        if (estimate.mean > 0) != (effect > 0):
-            return "contradicted", f"{found}: the other way"
-        ends = [end for end in (estimate.low, estimate.high) if end is not None]
-        nearest_end = max(ends) if effect > 0 else min(ends)
-        limit = _written(nearest_end, ratio)
-        if (nearest_end >= effect) if effect > 0 else (nearest_end <= effect):
-            return "reproduced", f"{found}; the interval reaches {limit}"
-        return "weaker", f"{found}; the interval ends at {limit}, short of the claim"
-    if comparison.verdict == "equal":
-        margin = math.log1p(MARGIN) if ratio else rules.equal_margin
-        within = f"equal within {MARGIN:.0%}" if ratio else f"equal within ±{margin:.2g} points"
-        if abs(effect) > margin:
-            return "contradicted", f"{found}: {within}"
-        return "not resolved", f"{found}: {within}, and the claim is no more than that"
-    if ratio:
-        small = p <= rules.alpha
-        why = (
-            f"Holm p = {p:.2g}, yet nearer to 1 than {MARGIN:.0%}"
-            if small
-            else f"Holm p = {p:.2g} > {rules.alpha:g}"
-        )
-        return "not resolved", f"{found}: {why}"
-    return "not resolved", comparison.reason
-
-
-def _written(value: float, ratio: bool) -> str:
-    return f"× {math.exp(min(value, 700.0)):.3g}" if ratio else f"{value:+.2f} points".replace("-", _MINUS)

@@ -3,7 +3,7 @@
 Arms are matched by name. Accuracy is judged with the verdicts of a board, the base in the baseline's place: the family
 is the arms that both sides have, the level and the margins are the stricter ones of the two plans. Replicates are
 pairs where both sides drew them from one seed and saw the samples in one order (then the test is the sign-flip test of
-a board); else the two samples are compared as such, by the exact permutation test and Welch's interval, and the row
+a board); else the two samples are compared as such, by the permutation test of Welch's t and his interval, and the row
 says so.
 
 Speed and memory are shown side by side where both sides were timed on one kind of machine, and get no verdict: the two

@@ -69,12 +69,12 @@ def judge_all(given: list[Row], rules: Rules) -> list[Row]:
             row.difference = estimate(differences, share)
             row.p_equal = equivalence_p(differences, rules.equal_margin)
             row.detectable = detectable_difference(differences, share, rules.margin)
-            row.p = None if row.refusal else sign_flip_p(differences, rules.seed)
+            row.p = None if row.refusal else sign_flip_p(differences, rules.seed, share)
         else:
             row.difference = two_sample.difference_of(base, candidate, share)
             row.p_equal = two_sample.equivalence_p(base, candidate, rules.equal_margin)
             row.detectable = two_sample.detectable(base, candidate, share, rules.margin)
-            row.p = None if row.refusal else two_sample.permutation_p(base, candidate, rules.seed)
+            row.p = None if row.refusal else two_sample.permutation_p(base, candidate, rules.seed, share)
     tested = [row for row in given if row.p is not None]
     # Arms without a verdict stay in the family: their p-values are taken to be 1.
     adjusted = holm([*(row.p or 0.0 for row in tested), *[1.0] * max(0, rules.family - len(tested))])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from harness.board import wording
-from harness.board.charts import Json, cell_words, figure, shorten, width_of
+from harness.board.charts import Json, cell_words, figure, label, shortened, width_of
 from harness.board.markup import EMPTY, tag
 
 MOST_COLUMNS = 20
@@ -189,7 +189,7 @@ def _matrix(
     count = len(shares)
     written = count <= MOST_WRITTEN
     cell = CELL[written]
-    short = [shorten(name, 12) for name in names]
+    short = shortened(names, 12)
     left = 14.0 + max(map(width_of, short), default=0) if names else 8.0
     values = change or shares
     scale = max((abs(value) for row in values for value in row), default=0.0) or 1.0
@@ -222,11 +222,11 @@ def _matrix(
     low = 8.0
     if names and (written or cell >= 13):
         below = max(map(width_of, short), default=0)
-        for index, name in enumerate(short):
+        for index, (full, name) in enumerate(zip(names, short, strict=True)):
             middle = (index + 0.5) * cell
-            drawn.append(tag("text", name, x=left - 8, y=middle + 4, class_="end"))
+            drawn.append(label(full, name, x=left - 8, y=middle + 4, class_="end"))
             turn = f"translate({left + middle + 4:g} {size + 8:g}) rotate(-90)"
-            drawn.append(tag("text", name, transform=turn, class_="end"))
+            drawn.append(label(full, name, transform=turn, class_="end"))
         low += below + 8
     what = "predicted share of each class, %" if change is None else "change from its baseline, points"
     caption = f"{arm}: {what}; a row is a true class"

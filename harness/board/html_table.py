@@ -135,13 +135,13 @@ def _cells(row: Json) -> list[Markup]:
         _cell(
             "flops",
             row["training_flops_ratio"],
-            wording.with_parents(row, "training_flops"),
+            _with_parents(row, "training_flops"),
             title=wording.parents(row) or None,
         ),
         _cell(
             "time",
             row["train_seconds_ratio"],
-            wording.with_parents(row, "train_seconds"),
+            _with_parents(row, "train_seconds"),
             title=wording.parents(row) or None,
         ),
         _cell(
@@ -195,6 +195,12 @@ def _with_ratio(row: Json) -> Markup:
     )
     beside = "" if ratio is None else f" {wording.times(ratio['mean'])}"
     return tag("span", number, tag("span", beside, class_="faint"))
+
+
+def _with_parents(row: Json, column: str) -> Markup:
+    """Return a cost, and on a line of its own what the arm's parents cost: the table has to fit a screen."""
+    own, _, theirs = wording.with_parents(row, column).partition(" + ")
+    return tag("span", own, tag("span", f" + {theirs}", class_="faint beside") if theirs else EMPTY)
 
 
 def badge(row: Json) -> Markup:

@@ -94,7 +94,8 @@ def costs(board: Json) -> Markup:
     note = tag(
         "p",
         "Ratios to the baseline by timing round, with intervals. An arm is said to be faster or smaller only where its "
-        "accuracy is shown to be no worse than the margin of non-inferiority; point at a verdict for its reason.",
+        "accuracy is shown to be no worse than the margin of non-inferiority. Open a verdict for its reason, which stands "
+        "in the arm's card, too.",
         class_="note",
     )
     return simple_table(headings if used else headings[:-1], kept, "Speed and memory") + note
@@ -103,7 +104,10 @@ def costs(board: Json) -> Markup:
 def _cost(verdict: Json | None) -> tuple[Markup, str]:
     if not verdict:
         return tag("span", wording.ABSENT, class_="faint"), wording.ABSENT
-    badge = tag("span", word_badge(verdict.get("verdict")), title=verdict.get("reason") or None)
+    badge = word_badge(verdict.get("verdict"))
+    if reason := verdict.get("reason"):
+        # Not a title: that is for a mouse alone.
+        badge = tag("details", tag("summary", badge), tag("span", reason, class_="long"), class_="why")
     ratio = verdict.get("ratio")
     if not ratio or ratio.get("mean") is None:
         return badge, wording.ABSENT

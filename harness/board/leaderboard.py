@@ -12,17 +12,18 @@ from harness.board import measures, rows, speed, tuning
 from harness.board.aggregate import aggregate_of
 from harness.board.by_class import by_class_of
 from harness.board.calibration import calibration_of, splits_of
-from harness.board.claims import Measured, claims_of
+from harness.board.claims import Measured, claims_family, claims_of
 from harness.board.comparability import comparability_of, comparable_records, comparable_timings
 from harness.board.curves import curves_of
-from harness.board.data import chance_of, data_of, has_other_test, test_count_of
+from harness.board.data import chance_of, data_of, test_count_of
 from harness.board.environment import accuracy_stamps, shared_of
 from harness.board.equal_compute import equal_compute_of
+from harness.board.interim import rounds_measured, rounds_planned, wait_for_rounds
 from harness.board.parents import parents_of
-from harness.board.pareto import with_pareto
+from harness.board.pareto import copies_of, with_pareto
 from harness.board.previews import previews_of
-from harness.board.proof import idle_tricks
-from harness.board.ranks import NO_VERDICT, rank_intervals, ranked
+from harness.board.ranks import rank_intervals, ranked
+from harness.board.refusals import OTHER_TEST, refusals_of, stamps_by_arm, why_no_verdicts
 from harness.board.select import ArmTrials, Record, number_at, rests_of, select, value_at
 from harness.board.speed_verdict import MARGIN as SPEED_MARGIN
 from harness.board.speed_verdict import speed_verdicts
@@ -34,7 +35,6 @@ from harness.record.halves import beside
 from harness.suite.plan import NON_INFERIORITY_POINTS
 
 SCHEMA = 1
-OTHER_TEST = "not comparable: test data"
 MANY = 5000
 """Records from which a second process pays."""
 Json = dict[str, Any]
@@ -49,6 +49,7 @@ class Study:
         arms: Of the plan, by name.
         trials: By arm, the records that count.
         rounds: By arm and round, the timings that do.
+        waits: By arm, why its rounds are not judged yet.
         chances: By arm, the accuracy of guessing, in points.
         against: By arm, what it is compared with; the baseline of a cell names itself.
         rules: What the plan fixed.
@@ -58,6 +59,7 @@ class Study:
     arms: Mapping[str, Json]
     trials: Mapping[str, ArmTrials]
     rounds: Mapping[str, Mapping[int, Record]]
+    waits: Mapping[str, str]
     chances: Mapping[str, float]
     against: Mapping[str, str]
     rules: Rules
@@ -94,20 +96,25 @@ def build(
     rules = rules_of(plan, test_count_of(plan, arms.get(name, {})))
     against = {arm: against_of(plan, arms[arm]) for arm in arms}
     chances = {arm: chance_of(plan, arms[arm], trials[arm]) for arm in arms}
-    rounds = speed.rounds_of(timings)
-    study = Study(plan, arms, trials, rounds, chances, against, rules)
+    rounds, measured = speed.rounds_of(timings), rounds_measured(timings)
+    waits = {
+        arm: why
+        for arm, base in against.items()
+        if (why := wait_for_rounds(measured, rounds_planned(plan), arm, base))
+    }
+    study = Study(plan, arms, trials, rounds, waits, chances, against, rules)
     with beside(lambda: _apart(study), is_worth_it=len(accuracy.members) >= MANY) as apart:
         board_rows = _judged(study)
-        ranks, intervals = rank_intervals(board_rows, trials, chances, against, rules, _no_verdicts(plan))
+        ranks, intervals = rank_intervals(board_rows, trials, chances, against, rules, why_no_verdicts(plan))
         curves, by_class, splits = apart
     for arm, row in board_rows.items():
         row["rank_interval"] = intervals.get(arm)
-        row["equal_compute"] = _equal_compute(study, row, board_rows, curves)
+        row["equal_compute"] = _equal_compute(row, board_rows, curves)
     counted = rests_of(one for arm in trials.values() for one in arm.counted.values())
     notes += [*accuracy.notes, *accuracy_stamps(counted, shared), *pace.notes]
     previews, left_out = previews_of(plan, preview)
     notes += left_out
-    claims = claims_of(plan, Measured(arms, board_rows, trials, chances, rounds), rules)
+    claims = claims_of(plan, Measured(arms, board_rows, trials, chances, rounds, measured), rules)
     return {
         "schema": SCHEMA,
         "protocol": plan.get("protocol"),
@@ -120,7 +127,7 @@ def build(
         "comparability": comparability_of(accuracy, pace),
         "stamps": notes,
         "data": data_of(plan, arms),
-        "rows": with_pareto(ranked(board_rows, against)),
+        "rows": with_pareto(ranked(board_rows, against), rounds, rules.alpha, copies_of(plan)),
         "ranks": ranks,
         "aggregate": aggregate_of(plan, arms, board_rows, trials, chances, against, rules.alpha),
         "curves": curves,
@@ -152,33 +159,46 @@ def _judged(study: Study) -> dict[str, Json]:
     rules, arms, trials, rounds = study.rules, study.arms, study.trials, study.rounds
     board_rows = {arm: rows.row_of(arms[arm], trials[arm], study.chances[arm], rules.alpha) for arm in arms}
     baselines = {one: trials.get(one, ArmTrials(one, ())) for one in study.against.values()}
-    stamps = _stamps(study.plan, arms, board_rows, trials, baselines)
+    stamps = stamps_by_arm(study.plan, arms, board_rows, trials, baselines)
     pairs = {
+        # Nothing lies apart where one side has no result at all.
         arm: rows.paired(trials[arm], baselines[base], study.chances[arm], study.chances.get(base, 0.0))
+        if trials[arm].good and baselines[base].good
+        else []
         for arm, base in study.against.items()
         if arm != base and arms[arm].get("compared", True)
     }
-    refusals = _refusals(study.plan, study.against, board_rows, stamps)
+    refusals = refusals_of(study.plan, study.against, board_rows, stamps)
     comparisons = compare(pairs, refusals, rules)
     # Correctness on other examples has no pairs.
     alike = {arm: arm if OTHER_TEST in stamps[arm] else base for arm, base in study.against.items()}
     extents = two_level_of(trials, alike, rules.alpha, rules.alpha / rules.family)
     margin = number_at(study.plan, "non_inferiority_points")
     paces = speed_verdicts(
-        rounds, study.against, pairs, refusals, rules, NON_INFERIORITY_POINTS if margin is None else margin
+        rounds,
+        study.against,
+        pairs,
+        refusals,
+        rules,
+        NON_INFERIORITY_POINTS if margin is None else margin,
+        study.waits,
+        number_at(study.plan, "timing", "seconds"),
     )
+    speeds = {
+        arm: speed.speed_of(rounds.get(arm, {}), rounds.get(base, {})) for arm, base in study.against.items()
+    }
     for arm, row in board_rows.items():
         base = study.against[arm]
         row |= {"baseline": arm == base, "against": base, **_compared(comparisons.get(arm), extents[arm][1])}
         row |= {"two_level": extents[arm][0], "p_better": None}
-        if arm in pairs and base in arms:
+        row |= parents_of(arm, arms, trials[arm], board_rows)
+        if pairs.get(arm) and base in arms:
             row["p_better"] = _p_better(study, arm)
         if not row.get("compared", True):
             row["reason"] = "not compared: trained for other arms, neither ranked nor tested"
-        row |= speed.speed_of(rounds.get(arm, {}), rounds.get(base, {})) | paces[arm]
+        row |= speeds[arm] | paces[arm]
         if noisy := speed.noisy_rounds(rounds.get(arm, {})):
             stamps[arm].append(f"noisy: {noisy} of {row['timing_rounds']} timing rounds")
-        row |= parents_of(arm, arms, trials[arm], board_rows)
         row |= measures.timed(rounds.get(arm, {}))
         row |= measures.trained(trials[arm], number_at(study.plan, "measure", "target_top1"))
         stamps[arm] += measures.stamps_of(trials[arm], rounds.get(arm, {}))
@@ -186,6 +206,7 @@ def _judged(study: Study) -> dict[str, Json]:
             row[f"{column}_ratio"] = _ratio(row[column], board_rows.get(base, {}).get(column))
             if cost := row.get("parents_cost"):
                 cost[f"{column}_ratio"] = _ratio(cost[column], board_rows.get(base, {}).get(column))
+        stamps[arm] += speed.ratio_stamps(row, speeds.get(base, {}))
         row |= {"time_split": time_split_of(trials[arm]), "trials": trials_of(trials[arm])}
         row |= {key: arms[arm][key] for key in ("cell",) if arms[arm].get(key)}
         row |= tuning.tuned_of(arms[arm], row)
@@ -206,63 +227,12 @@ def _p_better(study: Study, arm: str) -> Json | None:
     )
 
 
-def _equal_compute(
-    study: Study, row: Json, board_rows: Mapping[str, Json], curves: Mapping[str, Json]
-) -> Json | None:
+def _equal_compute(row: Json, board_rows: Mapping[str, Json], curves: Mapping[str, Json]) -> Json | None:
     """Return accuracy at equal compute of an arm that is compared with another; else None."""
     arm, base = row["arm"], row["against"]
-    if arm == base or base not in board_rows or not study.arms[arm].get("compared", True):
+    if row["difference"] is None or base not in board_rows:
         return None
     return equal_compute_of(row, board_rows[base], curves[arm], curves[base])
-
-
-def _stamps(
-    plan: Mapping[str, Any],
-    arms: Mapping[str, Json],
-    board_rows: Mapping[str, Json],
-    trials: Mapping[str, ArmTrials],
-    baselines: Mapping[str, ArmTrials],
-) -> dict[str, list[str]]:
-    """Return by arm what a reader has to know before believing its accuracy; mark the arms that nobody compares."""
-    stamps = {}
-    for arm, told in arms.items():
-        base = against_of(plan, told)
-        stamps[arm] = rows.stamps_of(told, board_rows[arm], trials[arm], baselines[base])
-        other = arms.get(base, {})
-        if not told.get("compared", True):
-            board_rows[arm]["compared"] = False
-        elif told.get("data") != other.get("data") and has_other_test(plan, told, other):
-            stamps[arm].append(OTHER_TEST)
-    return stamps
-
-
-def _no_verdicts(plan: Mapping[str, Any]) -> str | None:
-    return None if plan.get("verdicts") else str(plan.get("verdicts_reason") or "the plan asks for none")
-
-
-def _refusals(
-    plan: Mapping[str, Any],
-    against: Mapping[str, str],
-    board_rows: Mapping[str, Json],
-    stamps: Mapping[str, Sequence[str]],
-) -> dict[str, str]:
-    """Say for each arm why it gets no verdict, where that does not hang on its differences."""
-    refusals = {}
-    for arm, row in board_rows.items():
-        base = against[arm]
-        reason = next((stamp for stamp in stamps[arm] if stamp.startswith(NO_VERDICT)), None)
-        if row["top1"] is None:
-            reason = reason or "no replicate has a result"
-        if idle := idle_tricks(row, board_rows.get(base, {})):
-            reason = reason or f"a no-op, {', '.join(idle)} never acted and nothing else differs"
-        reason = reason or _no_verdicts(plan)
-        if base not in board_rows or not board_rows[base]["replicates"]["good"]:
-            reason = reason or f'the baseline "{base}" has no result'
-        elif rows.is_unstable(board_rows[base]):
-            reason = reason or f'the baseline "{base}" is unstable'
-        if reason:
-            refusals[arm] = f"no verdict: {reason}"
-    return refusals
 
 
 def _compared(comparison: Comparison | None, two_level: Json | None) -> Json:
@@ -290,6 +260,7 @@ def _settings(plan: Mapping[str, Any], rules: Rules) -> Json:
         "replicates": plan.get("replicates"),
         "seed": plan.get("seed"),
         "timing_rounds": value_at(plan.get("timing"), "rounds"),
+        **({"claims_family": claims_family(plan)} if plan.get("claims") else {}),
     }
 
 

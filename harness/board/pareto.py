@@ -1,47 +1,103 @@
-"""The Pareto fronts: arms that no other beats in accuracy and in speed, or in accuracy and in memory."""
+"""The Pareto fronts: arms that no other beats in accuracy and in speed, or in accuracy and in memory.
+
+A clock that trembles puts any arm on a front of means. So speeds are equal here where the measurement does not tell them
+apart: by less than 1 %, or by so little that the t interval of their paired ratios holds 1. Memory is equal within 1 %.
+Accuracies are compared by their means, as the ranks are.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
+from harness.board.select import Record
+from harness.board.speed_verdict import MARGIN, speed_ratios
+from harness.board.statistics import estimate
+
 Json = dict[str, Any]
-Point = tuple[float, float]
+Rounds = Mapping[str, Mapping[int, Record]]
+Ahead = Callable[[str, str], float]
+"""By how much the first of two arms is ahead of the other in speed or in memory: above 0 where it is, 0 where they
+are equal."""
 
 
-def with_pareto(rows: Sequence[Json]) -> list[Json]:
+def with_pareto(rows: Sequence[Json], rounds: Rounds, alpha: float, copies: Collection[str]) -> list[Json]:
     """Return the rows, each with `pareto: {"speed", "memory"}`: whether it is on the front; null where it has no place.
 
-    Only ranked rows take part. In a grid each cell has fronts of its own, as it has a baseline of its own. Fronts are
-    of means: two arms next to each other may not be told apart by any test.
+    Only ranked rows take part, and of those no copy of a baseline: a choice of arms is no choice of names. In a grid
+    each cell has fronts of its own, as it has a baseline of its own.
+
+    Args:
+        rows: With `rank`, `top1`, `images_per_second` and `peak_memory_bytes`.
+        rounds: By arm, its completed timings by round.
+        alpha: Level of the intervals of ratios.
+        copies: The arms that are copies of a baseline.
     """
-    speeds = _on_front(rows, "images_per_second", 1.0)
-    memories = _on_front(rows, "peak_memory_bytes", -1.0)
+    shown = [row for row in rows if row["arm"] not in copies]
+    sizes = {row["arm"]: row["peak_memory_bytes"] for row in shown}
+
+    def is_faster(one: str, other: str) -> float:
+        return told_apart(speed_ratios(rounds.get(one, {}), rounds.get(other, {})), alpha)
+
+    def is_smaller(one: str, other: str) -> float:
+        log = math.log(sizes[other] / sizes[one])
+        return 0.0 if abs(log) < math.log1p(MARGIN) else log
+
+    speeds = _on_front(shown, "images_per_second", is_faster)
+    memories = _on_front(shown, "peak_memory_bytes", is_smaller)
     return [
         {**row, "pareto": {"speed": speeds.get(row["arm"]), "memory": memories.get(row["arm"])}}
         for row in rows
     ]
 
 
-def _on_front(rows: Iterable[Json], column: str, sign: float) -> dict[str, bool]:
-    """Return by arm whether it is on the front of its cell; `sign` is -1 where less of `column` is better."""
-    cells: dict[bytes, dict[str, Point]] = {}
+def copies_of(plan: Mapping[str, Any]) -> set[str]:
+    """Return the arms of a plan that are copies of a baseline."""
+    return {str(arm["name"]) for arm in plan.get("arms", []) if arm.get("copy_of")}
+
+
+def told_apart(logs: Sequence[float], alpha: float) -> float:
+    """Return the mean log ratio; 0 where it is less than 1 % or its t interval holds 0, or there is no interval."""
+    ratio = estimate(logs, alpha)
+    if ratio is None or ratio.low is None or ratio.high is None or ratio.low <= 0.0 <= ratio.high:
+        return 0.0
+    return 0.0 if abs(ratio.mean) < math.log1p(MARGIN) else ratio.mean
+
+
+def _on_front(rows: Iterable[Json], column: str, ahead: Ahead) -> dict[str, bool]:
+    """Return by arm whether it is on the front of its cell."""
+    cells: dict[bytes, dict[str, float]] = {}
     for row in rows:
         if row.get("rank") is not None and row["top1"] is not None and row.get(column):
             key = orjson.dumps(row.get("cell"), option=orjson.OPT_SORT_KEYS)
-            cells.setdefault(key, {})[row["arm"]] = (sign * row[column], row["top1"]["mean"])
-    return {arm: is_on for points in cells.values() for arm, is_on in front(points).items()}
+            cells.setdefault(key, {})[row["arm"]] = row["top1"]["mean"]
+    return {arm: is_on for members in cells.values() for arm, is_on in front(members, ahead).items()}
 
 
-def front(points: dict[str, Point]) -> dict[str, bool]:
-    """Return whether no other point is at least as good in both coordinates and better in one; larger is better."""
-    told: dict[str, bool] = {}
-    best, level = float("-inf"), None
-    for name, point in sorted(points.items(), key=lambda pair: pair[1], reverse=True):
-        # From the best first coordinate down: what follows has to be better in the second, or be the same point.
-        told[name] = point[1] > best or point == level
-        if point[1] > best:
-            best, level = point[1], point
-    return told
+def front(accuracies: Mapping[str, float], ahead: Ahead) -> dict[str, bool]:
+    """Return by arm whether it is on the front: no arm on it is better in one coordinate and no worse in the other.
+
+    From the most accurate down, each against those on the front so far, for "equal" does not pass on: of three arms
+    each 0.9 % faster than the one before, the third is faster than the first. An arm that is left out keeps nothing out.
+
+    Args:
+        accuracies: By arm, larger being better.
+        ahead: Of the other coordinate.
+    """
+    on: list[str] = []
+    for _, group in _by_accuracy(accuracies):
+        # Of equal accuracies, first those that none of the others is ahead of.
+        left = [arm for arm in group if not any(ahead(other, arm) > 0.0 for other in group)]
+        on += [arm for arm in left if not any(ahead(arm, other) <= 0.0 for other in on)]
+    return {arm: arm in on for arm in accuracies}
+
+
+def _by_accuracy(accuracies: Mapping[str, float]) -> list[tuple[float, list[str]]]:
+    """Return the arms that share an accuracy together, the best first."""
+    groups: dict[float, list[str]] = {}
+    for arm, accuracy in sorted(accuracies.items(), key=lambda pair: (-pair[1], pair[0])):
+        groups.setdefault(accuracy, []).append(arm)
+    return list(groups.items())

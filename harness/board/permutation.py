@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,8 @@ DRAWN_UP_TO = 150
 """Replicates up to which the orders are drawn without numpy."""
 PYTHON_UP_TO = 300_000
 """Additions up to which importing numpy takes longer than doing without."""
+
+_WHOLE = ("there is no replicate in which", "there is one replicate alone in which")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,10 @@ def split_p(residuals: Cells, labels: Mapping[Cell, str], key: str, *, by_row: b
     Up to 10,000 orders that differ are all counted; beyond, 1,999 are drawn under `key`, and the one that was seen
     counts as one more (Phipson and Smyth 2010).
 
+    Replicates that lack a run of any arm take no part (`whole_columns`). A run that is not there would have to be
+    filled in; a filled one varies less than the others, the columns are no longer alike, and a test at .01 would
+    call 4 to 8 in a hundred tables different where a fifth of the runs or more is missing.
+
     Args:
         residuals: By arm and replicate, less the arm's mean; in an order of the caller's that does not hang on the
             records'.
@@ -71,7 +77,11 @@ def split_p(residuals: Cells, labels: Mapping[Cell, str], key: str, *, by_row: b
         by_row: Whether each arm's groups are compared apart, and the sums of squares added: for residuals that add
             up to nothing within each replicate.
     """
-    table = _table(residuals, labels, by_row=by_row)
+    whole = set(whole_columns(residuals))
+    if residuals and len(whole) < 2:
+        return Split(reason=f"not tested: {_WHOLE[len(whole)]} every arm has a run")
+    whole_cells = {cell: value for cell, value in residuals.items() if cell[1] in whole}
+    table = _table(whole_cells, labels, by_row=by_row)
     groups = table.groups()
     if len(groups) < 2:
         return Split(groups)
@@ -95,6 +105,16 @@ def split_p(residuals: Cells, labels: Mapping[Cell, str], key: str, *, by_row: b
         f"with {table.width} replicates in these groups no p is below {least:.2g}" if least > LEVEL else ""
     )
     return Split(groups, p, least, reason)
+
+
+def whole_columns(cells: Iterable[Cell]) -> list[int]:
+    """Return the replicates (or rounds) in which every arm that has any run has one, ascending."""
+    counts: dict[int, int] = {}
+    arms = set()
+    for arm, column in cells:
+        arms.add(arm)
+        counts[column] = counts.get(column, 0) + 1
+    return sorted(column for column, count in counts.items() if count == len(arms))
 
 
 def _share(found: Sequence[float], seen: float) -> float:
@@ -178,14 +198,14 @@ class _Table:
 
 
 def _table(residuals: Cells, labels: Mapping[Cell, str], *, by_row: bool) -> _Table:
-    """Return the arms and replicates that have a labelled run; a run that is missing stands for its arm's mean."""
+    """Return the arms and replicates that have a labelled run; every arm has a run in every replicate."""
     cells = [cell for cell in residuals if cell in labels]
     arms, columns = list(dict.fromkeys(arm for arm, _ in cells)), sorted({column for _, column in cells})
     names = sorted({labels[cell] for cell in cells})
     code_of = {name: code for code, name in enumerate(names)}
     told = {cell: code_of[labels[cell]] for cell in cells}
     rows = [[(arm, column) for column in columns] for arm in arms]
-    values = [[residuals.get(cell, 0.0) for cell in row] for row in rows]
+    values = [[residuals[cell] for cell in row] for row in rows]
     codes = [[told.get(cell, -1) for cell in row] for row in rows]
     return _Table(values, codes, names, len(columns), by_row)
 

@@ -9,11 +9,12 @@ from typing import Any
 
 from markupsafe import Markup
 
-from harness.board import charts, html_tuning, html_verdicts, wording
+from harness.board import html_tuning, html_verdicts, wording
 from harness.board.cells import with_cells_in_words
-from harness.board.chart_curves import CHARTS, learning_curves
+from harness.board.chart_curves import CHARTS, curves_note, drawn_arms, learning_curves
 from harness.board.chart_forest import forest
-from harness.board.chart_reliability import calibration_errors, reliability
+from harness.board.chart_key import key
+from harness.board.chart_reliability import calibration_errors, reliability, reliable_arms
 from harness.board.chart_scatter import MEMORY, SPEED, scatter
 from harness.board.chart_time import time_split
 from harness.board.html_arms import card, cut
@@ -131,10 +132,14 @@ def _parts(board: Json) -> list[tuple[str, str, Markup]]:
         ("aggregate", "Over all data sets", html_verdicts.aggregate(board)),
         ("costs", "Speed and memory", html_verdicts.costs(board)),
         ("speed", "Accuracy and its price", tag("div", *against, class_="stack") if against else EMPTY),
-        ("curves", "Learning curves", _side_by_side(curves, board)),
+        (
+            "curves",
+            "Learning curves",
+            _side_by_side(curves, key(board, drawn_arms(board)), curves_note(board)),
+        ),
         ("classes", "Class by class", class_tables(board)),
         ("confusion", "What is taken for what", confusions(board)),
-        ("reliability", "Is the confidence earned?", _side_by_side(errors, board)),
+        ("reliability", "Is the confidence earned?", _side_by_side(errors, key(board, reliable_arms(board)))),
         ("time", "Where the time goes", time_split(board)),
         ("measures", "What the arms take", measures_table(board)),
         ("tuning", "Tuning", html_tuning.tuning(board)),
@@ -144,8 +149,9 @@ def _parts(board: Json) -> list[tuple[str, str, Markup]]:
     return [part for part in found if part[2]]
 
 
-def _side_by_side(drawn: list[Markup], board: Json) -> Markup:
-    return tag("div", *drawn, class_="pair") + charts.legend(board) if drawn else EMPTY
+def _side_by_side(drawn: list[Markup], below: Markup, note: str = "") -> Markup:
+    told = tag("p", note, class_="note") if note else EMPTY
+    return tag("div", *drawn, class_="pair") + below + told if drawn else EMPTY
 
 
 def _section(title: str, content: Markup, name: str) -> Markup:

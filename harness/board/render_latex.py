@@ -184,12 +184,11 @@ def _remarks(row: Row) -> list[str]:
 
 def _legend(board: Mapping[str, Any], notes: _Notes) -> str:
     """Return what the table's symbols and its bold mean; only of those that it has."""
-    words = {"equal": "equal within the margin"}
-    parts = [
-        f"{symbol} {words.get(verdict, verdict)}"
-        for verdict, symbol in _SYMBOLS.items()
-        if verdict in notes.used
-    ]
+    words: dict[str, list[str]] = {}
+    for verdict, symbol in _SYMBOLS.items():
+        if verdict in notes.used:
+            words.setdefault(symbol, []).append("equal within the margin" if verdict == "equal" else verdict)
+    parts = [f"{symbol} {' or '.join(told)}" for symbol, told in words.items()]
     parts = [", ".join(parts)] if parts else []
     if any(map(is_best, board["rows"])):
         parts.append("bold: no row is significantly better (all pairs, Holm)")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.board.select import FAILED_BY_ARM, ArmTrials, known, number_at, rests_of, value_at
@@ -13,6 +13,7 @@ from harness.record.attempt import SECONDS, Attempt
 Json = dict[str, Any]
 
 UNSTABLE = 0.1
+BIT_EQUAL = "weights and outputs equal the baseline's, bit for bit"
 _TRAIN = SECONDS.index("train")
 ORDER_DECLARED = ("data", "dataset", "sampler", "order", "batch_size", "budget")
 
@@ -60,7 +61,8 @@ def row_of(arm: Json, trials: ArmTrials, chance: float, alpha: float) -> Json:
             sorted({**statuses, **stopped, **({"missing": missing} if missing else {})}.items())
         ),
         "attempts": len(trials.attempts),
-        "top1": shown(estimate(list(test_top1(trials, chance).values()), alpha)),
+        # Chance accuracy stands for single failures; an arm that has nothing but failures has no accuracy.
+        "top1": shown(estimate(list(test_top1(trials, chance).values()), alpha)) if good else None,
         "nll": shown(estimate(known([one.nll for one in good]), alpha)),
         "metrics": {
             name: shown(estimate(known([number_at(one.rest, "metrics", name) for one in good]), alpha))
@@ -78,16 +80,17 @@ def row_of(arm: Json, trials: ArmTrials, chance: float, alpha: float) -> Json:
 
 
 def stamps_of(arm: Json, row: Json, trials: ArmTrials, baseline: ArmTrials) -> list[str]:
-    """Return what a reader has to know before believing the row."""
+    """Return what a reader has to know before believing the row; what makes it a no-op in one stamp."""
     counts = row["replicates"]
     finished = counts["planned"] - counts["missing"]
-    stamps = []
+    stamps: list[str] = []
+    no_op: list[str] = []
     if arm.get("failure"):
         stamps.append(f"not run: {arm['failure']}")
     if counts["missing"]:
         stamps.append(f"{finished} of {counts['planned']} replicates")
     if counts["failed"] and counts["failed"] == finished:
-        stamps.append(f"failed: all {finished} replicates")
+        stamps.append(f"failed: all {finished} replicates, {_causes(row, trials)}")
     elif is_unstable(row):
         stamps.append(f"unstable: {counts['failed']} of {finished} failed")
     if changes := sorted(
@@ -96,21 +99,42 @@ def stamps_of(arm: Json, row: Json, trials: ArmTrials, baseline: ArmTrials) -> l
         stamps.append("changed global state: " + "; ".join(changes))
     if trials.name != baseline.name and arm.get("compared", True):
         if is_no_op(trials, baseline):
-            equal = "weights and outputs equal the baseline's, bit for bit"
             # One that the baseline has as well proves nothing of what the arm adds.
             theirs = _names(baseline, "observables")
             acted = [n for n, value in row["observables"].items() if value["low"] > 0.0 and n not in theirs]
             # What saves memory and recomputes (checkpointing) is to change no bit: its observable tells that it is on.
-            stamps.append(f"exact: {equal}, with {', '.join(acted)} at work" if acted else f"no-op: {equal}")
+            if acted:
+                stamps.append(f"exact: {BIT_EQUAL}, with {', '.join(acted)} at work")
+            else:
+                no_op.append(BIT_EQUAL)
         # A copy for calibration has streams of its own, on purpose.
         if not arm.get("copy_of") and order_differs(arm, trials, baseline):
             stamps.append("not comparable: order")
-    stamps += [
-        f"no-op: {name} was 0 in every replicate"
-        for name, value in row["observables"].items()
-        if value["low"] == 0.0 == value["high"]
-    ]
-    return stamps
+    zeros = [name for name, value in row["observables"].items() if value["low"] == 0.0 == value["high"]]
+    no_op += (
+        [f"{' and '.join(zeros)} {'was' if len(zeros) == 1 else 'were'} 0 in every replicate"]
+        if zeros
+        else []
+    )
+    return [*stamps, f"no-op: {'; '.join(no_op)}"] if no_op else stamps
+
+
+def _causes(row: Json, trials: ArmTrials) -> str:
+    """Return how an arm's replicates failed: `diverged`, or `diverged 3, oom 2`."""
+    causes = Counter(
+        "no finite test accuracy" if one.status == "completed" else one.status
+        for replicate, one in sorted(trials.counted.items())
+        if replicate not in trials.good
+    )
+    return ", ".join(
+        cause if count == row["replicates"]["failed"] else f"{cause} {count}"
+        for cause, count in causes.items()
+    )
+
+
+def equals_baseline(stamps: Sequence[str]) -> bool:
+    """Return whether a row's stamps say that weights and outputs are the baseline's and nothing was at work."""
+    return any(stamp.startswith(f"no-op: {BIT_EQUAL}") for stamp in stamps)
 
 
 def is_unstable(row: Json) -> bool:

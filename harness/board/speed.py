@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from harness.board.select import Record, number_at, numbers_at
@@ -28,11 +28,15 @@ def speed_of(rounds: Mapping[int, Record], baseline: Mapping[int, Record]) -> di
 
     `images_per_second_ratio` is the geometric mean of the ratios to the baseline in the same round, with the
     smallest and the largest: under a slow drift of the machine, only what ran in one round compares.
+    `images_per_second` is the geometric mean over the same rounds, so that the quotient of two speeds that are shown
+    is the ratio beside them. Rounds in which a side was noisy are left out, unless there is no other.
     """
     kind = next((kind for kind in MEMORY if _middle(rounds, "peak_memory_bytes", kind) is not None), None)
+    common = _quiet(rounds.keys() & baseline.keys(), noisy_of(rounds, baseline))
+    own = common or _quiet(rounds.keys(), noisy_of(rounds, rounds))
     return {
-        "images_per_second": _middle(rounds, "images_per_second"),
-        "images_per_second_ratio": _ratio(rounds, baseline),
+        "images_per_second": _typical([rounds[number] for number in own]),
+        "images_per_second_ratio": _ratio(rounds, baseline, common),
         "evaluation_images_per_second": _middle(rounds, "evaluation_images_per_second"),
         "step_seconds": {
             "median": _middle(rounds, "step_seconds", "median"),
@@ -44,9 +48,42 @@ def speed_of(rounds: Mapping[int, Record], baseline: Mapping[int, Record]) -> di
     }
 
 
+def ratio_stamps(row: Mapping[str, Any], base: Mapping[str, Any]) -> list[str]:
+    """Say where the ratio lies on the other side of 1 than the quotient of the speeds that are shown.
+
+    They differ only where arm and baseline do not have the same rounds: one lacks some, or was noisy in them.
+    """
+    ratio, own, other = (
+        row["images_per_second_ratio"],
+        row["images_per_second"],
+        base.get("images_per_second"),
+    )
+    if not ratio or not own or not other or (own / other - 1.0) * (ratio["mean"] - 1.0) >= 0:
+        return []
+    return [
+        f"ratio by round: {ratio['mean']:.3f}× over the {ratio['rounds']} that both have, while the speeds shown, "
+        f"each over its own, would give {own / other:.3f}×"
+    ]
+
+
+def noisy_of(own: Mapping[int, Record], base: Mapping[int, Record]) -> set[int]:
+    """Return the rounds in which a side's steps varied by more than 5 %: their speed is never judged."""
+    common = own.keys() & base.keys()
+    return {number for number in common if True in (own[number].get("noisy"), base[number].get("noisy"))}
+
+
 def noisy_rounds(rounds: Mapping[int, Record]) -> int:
     """Return in how many rounds the steps' coefficient of variation was over 5 %."""
-    return sum(1 for timing in rounds.values() if timing.get("noisy") is True)
+    return len(noisy_of(rounds, rounds))
+
+
+def _quiet(rounds: Collection[int], noisy: Collection[int]) -> list[int]:
+    return sorted(set(rounds) - set(noisy)) or sorted(rounds)
+
+
+def _typical(timings: Iterable[Record]) -> float | None:
+    logs = [math.log(speed) for speed in numbers_at(timings, "images_per_second") if speed > 0]
+    return math.exp(mean_of(logs)) if logs else None
 
 
 def _middle(rounds: Mapping[int, Record], *keys: str) -> float | None:
@@ -54,9 +91,11 @@ def _middle(rounds: Mapping[int, Record], *keys: str) -> float | None:
     return median_of(values) if values else None
 
 
-def _ratio(rounds: Mapping[int, Record], baseline: Mapping[int, Record]) -> dict[str, Any] | None:
+def _ratio(
+    rounds: Mapping[int, Record], baseline: Mapping[int, Record], common: Iterable[int]
+) -> dict[str, Any] | None:
     logs = []
-    for number in sorted(rounds.keys() & baseline.keys()):
+    for number in common:
         own = number_at(rounds[number], "images_per_second")
         other = number_at(baseline[number], "images_per_second")
         if own and other and own > 0 and other > 0:

@@ -3,7 +3,8 @@
 First the arm must be non-inferior in accuracy: a one-sided t test that it loses less than the plan's margin. Then its
 log ratios to the baseline, paired by round, are tested as accuracies are: sign-flip, Holm over the declared family, t
 interval simultaneous over the family (PROTOCOL.md, "Speed and memory"). An arm that is not non-inferior keeps its place
-in the family. Speed and memory are a family each.
+in the family. Speed and memory are a family each. Rounds in which a side was noisy tell nothing of its speed and are
+left out of it; the memory that they took is what it is.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.board.select import Record, number_at
-from harness.board.speed import MEMORY
+from harness.board.speed import MEMORY, noisy_of
 from harness.board.statistics import non_inferiority_p
-from harness.board.verdict import Comparison, Rules, compare
+from harness.board.verdict import Comparison, Rules, compare, still_contains
+from harness.board.wording import counted
+from harness.suite.plan import STEADY_SECONDS, needed_rounds
 
 Json = dict[str, Any]
 Rounds = Mapping[int, Record]
@@ -51,6 +54,8 @@ def speed_verdicts(
     refusals: Mapping[str, str],
     rules: Rules,
     non_inferiority_points: float,
+    interim: Mapping[str, str] | None = None,
+    steady_seconds: float | None = None,
 ) -> dict[str, Json]:
     """Return by arm `speed_verdict` and `memory_verdict`; both null where the arm was not timed or is a baseline.
 
@@ -61,19 +66,25 @@ def speed_verdicts(
         refusals: By arm, why it gets no verdict at all.
         rules: What the plan fixed.
         non_inferiority_points: What accuracy an arm may lose.
+        interim: By arm, why its rounds are not all there yet.
+        steady_seconds: What the plan gives a round, at the least; None where it does not say.
     """
     told: dict[str, Json] = {arm: {"speed_verdict": None, "memory_verdict": None} for arm in against}
     accuracy = {
-        arm: _non_inferior(values, non_inferiority_points, rules) for arm, values in differences.items()
+        arm: non_inferior(values, non_inferiority_points, rules) for arm, values in differences.items()
     }
     for words in (SPEED, SIZE):
         ratios, noisy = {}, {}
         for arm in differences:
             own, base = rounds.get(arm, {}), rounds.get(against[arm], {})
             ratios[arm] = speed_ratios(own, base) if words is SPEED else memory_ratios(own, base)
-            noisy[arm] = len(_noisy(own, base)) if words is SPEED else 0
+            noisy[arm] = len(noisy_of(own, base)) if words is SPEED else 0
         held = {
-            arm: _refusal(refusals.get(arm), accuracy[arm], noisy[arm], ratios[arm], rules) for arm in ratios
+            arm: refusals.get(arm)
+            or (interim or {}).get(arm)
+            or too_few_rounds(ratios[arm], noisy[arm], rules, "")
+            or _not_shown(accuracy[arm], rules)
+            for arm in ratios
         }
         key = "speed_verdict" if words is SPEED else "memory_verdict"
         for arm, comparison in judge_ratios(
@@ -86,7 +97,19 @@ def speed_verdicts(
                 }
                 if words is SPEED and (bound := _input_bound(arm, rounds, against[arm])):
                     told[arm][key]["reason"] += bound
+                if words is SPEED and told[arm][key]["verdict"]:
+                    told[arm][key]["reason"] += short_of_steady(steady_seconds)
     return told
+
+
+def short_of_steady(seconds: float | None) -> str:
+    """Return the end of a reason where a plan's rounds are shorter than a claim on speed takes; else nothing."""
+    if seconds is None or seconds >= STEADY_SECONDS:
+        return ""
+    return (
+        f"; {seconds:g} s of steady state a round, a claim takes {STEADY_SECONDS:g} "
+        f"([timing] seconds = {STEADY_SECONDS:g})"
+    )
 
 
 def judge_ratios(
@@ -99,31 +122,45 @@ def judge_ratios(
         refusals: By arm, why it gets no verdict.
         rules: What the plan fixed for accuracy; of it the level and the family hold here.
     """
-    margin = math.log1p(MARGIN)
-    return compare(ratios, refusals, replace(rules, margin=margin, equal_margin=margin))
+    margin, needed = math.log1p(MARGIN), needed_rounds(rules.family, rules.alpha)
+    return compare(ratios, refusals, replace(rules, margin=margin, equal_margin=margin, needed=needed))
 
 
-def _non_inferior(differences: Sequence[float], margin: float, rules: Rules) -> Json:
+def non_inferior(differences: Sequence[float], margin: float, rules: Rules) -> Json:
+    """Return `{p, margin, pairs, holds}`: whether an arm is shown to lose less than `margin` points of accuracy.
+
+    With fewer pairs than any verdict on accuracy takes it is not, whatever they say: two equal pairs have no spread.
+    """
     p = non_inferiority_p(differences, margin)
-    return {"p": p, "margin": margin, "holds": None if p is None else p <= rules.alpha / rules.family}
+    enough = len(differences) >= rules.needed
+    holds = None if p is None else enough and p <= rules.alpha / rules.family
+    return {"p": p, "margin": margin, "pairs": len(differences), "holds": holds}
 
 
-def _refusal(
-    refusal: str | None, accuracy: Json, noisy: int, ratios: Sequence[float], rules: Rules
-) -> str | None:
-    if refusal:
-        return refusal
-    if len(ratios) < rules.needed:
-        without = f" beside {noisy} noisy ones" if noisy else ""
-        return (
-            f"no verdict: {len(ratios)} timing rounds{without}, and a family of {rules.family} takes {rules.needed} "
-            "before any ratio could be significant (timing.rounds)"
-        )
-    if not accuracy["holds"]:
-        p = "" if accuracy["p"] is None else f" (p = {accuracy['p']:.2g})"
-        least = f"{accuracy['margin']:g} points below the baseline's"
-        return f"no verdict: accuracy is not shown to be better than {least}{p}"
-    return None
+def too_few_rounds(ratios: Sequence[float], noisy: int, rules: Rules, what: str) -> str | None:
+    """Return why so many ratios give no verdict on speed or memory, or None; `what` the family is of, as ` claims`."""
+    needed = needed_rounds(rules.family, rules.alpha)
+    if len(ratios) >= needed:
+        return None
+    without = f" beside {noisy} noisy" if noisy else ""
+    return (
+        f"no verdict: {counted(len(ratios), 'timing round')}{without}, and a family of {rules.family}{what} "
+        f"takes {needed} (timing.rounds)"
+    )
+
+
+def _not_shown(accuracy: Json, rules: Rules) -> str | None:
+    if accuracy["holds"]:
+        return None
+    least = f"no verdict: accuracy is not shown to be better than {accuracy['margin']:g} points below the baseline's"
+    return least + too_few_pairs(accuracy, rules)
+
+
+def too_few_pairs(accuracy: Json, rules: Rules) -> str:
+    """Return in brackets why accuracy is not shown to be kept: the pairs are too few, or the p-value; or nothing."""
+    if accuracy["pairs"] < rules.needed:
+        return f" ({counted(accuracy['pairs'], 'pair')}, and it takes {rules.needed})"
+    return "" if accuracy["p"] is None else f" (p = {accuracy['p']:.2g})"
 
 
 def _told(comparison: Comparison, words: Words, rules: Rules, refusal: str | None) -> Json:
@@ -156,7 +193,9 @@ def _reason(comparison: Comparison, words: Words, rules: Rules) -> str:
     size = f"{words.measure} × {math.exp(comparison.difference.mean):.3f} over {rounds} rounds"
     p = f"Holm p = {comparison.p_holm:.2g}"
     if comparison.verdict in ("better", "worse"):
-        return f"{size}, {p} ≤ {rules.alpha:g}, beyond {MARGIN:.0%}"
+        return (
+            f"{size}, {p} ≤ {rules.alpha:g}, beyond {MARGIN:.0%}{still_contains(comparison.difference, '1')}"
+        )
     if comparison.verdict == "equal":
         return f"{size}, within {MARGIN:.0%} by two one-sided tests"
     if comparison.p_holm <= rules.alpha:
@@ -171,7 +210,7 @@ def _reason(comparison: Comparison, words: Words, rules: Rules) -> str:
 
 def speed_ratios(own: Rounds, base: Rounds) -> list[float]:
     """Return the log ratios of images per second in the rounds where neither side was noisy."""
-    noisy = _noisy(own, base)
+    noisy = noisy_of(own, base)
     return [
         math.log(mine / other)
         for number in sorted(own.keys() & base.keys())
@@ -180,12 +219,6 @@ def speed_ratios(own: Rounds, base: Rounds) -> list[float]:
         and (other := number_at(base[number], "images_per_second"))
         and mine > 0 < other
     ]
-
-
-def _noisy(own: Rounds, base: Rounds) -> set[int]:
-    """Return the rounds in which a side's steps varied by more than 5 %: those are never judged."""
-    common = own.keys() & base.keys()
-    return {number for number in common if True in (own[number].get("noisy"), base[number].get("noisy"))}
 
 
 def memory_ratios(own: Rounds, base: Rounds) -> list[float]:

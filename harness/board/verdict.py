@@ -14,6 +14,7 @@ from harness.board.statistics import (
     holm,
     sign_flip_ps,
 )
+from harness.board.wording import counted
 from harness.suite.plan import needed_replicates
 
 DEFAULT_ALPHA = 0.05
@@ -121,7 +122,7 @@ def _too_few(differences: Sequence[float], rules: Rules) -> str | None:
     if len(differences) >= rules.needed:
         return None
     return (
-        f"no verdict: {len(differences)} paired replicates, and a family of {rules.family} "
+        f"no verdict: {counted(len(differences), 'paired replicate')}, and a family of {rules.family} "
         f"needs {rules.needed} before any difference could be significant"
     )
 
@@ -186,7 +187,7 @@ def _judge(
     if verdict in ("better", "worse"):
         return verdict, (
             f"{_signed(difference.mean)} points over {pairs} pairs, Holm p = {p_holm:.2g} ≤ {rules.alpha:g}, "
-            f"beyond the margin of {rules.margin:.2g}"
+            f"beyond the margin of {rules.margin:.2g}{still_contains(difference, '0')}"
         )
     if nonzero == 0:
         return verdict, f"all {pairs} pairs have the same test accuracy"
@@ -204,8 +205,26 @@ def _judge(
     if nonzero < rules.needed:
         reason += f", of which {nonzero} differ and {rules.needed} would have to"
     if detectable:
-        reason += f"; {detectable:.2g} points would be found in 4 of 5 such runs"
+        reason += f"; {points(detectable)} would be found in 4 of 5 such runs"
     return verdict, reason
+
+
+def still_contains(difference: Estimate, nothing: str) -> str:
+    """Return the end of a reason where the interval of a significant difference holds no difference; else nothing.
+
+    Args:
+        difference: Of points, or of log ratios.
+        nothing: No difference, as the reader sees it: "0" or "1".
+    """
+    if difference.low is None or difference.high is None or not difference.low <= 0.0 <= difference.high:
+        return ""
+    return f"; the t interval, which is simultaneous, still contains {nothing}"
+
+
+def points(value: float) -> str:
+    """Return a number of points in two digits: `1 point`, `0.31 points`."""
+    text = f"{value:.2g}"
+    return f"{text} point" if text == "1" else f"{text} points"
 
 
 def _signed(points: float) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 MARKS = {"better": "▲", "worse": "▼", "equal": "=", "not resolved": "○"}
+_MOST_DATA = 2
+"""Data sets that are named in one line; of more, each cell of the grid names its own."""
 ABSENT = "–"
 MINUS = "−"
 
@@ -216,14 +218,28 @@ def rank(row: Mapping[str, Any]) -> str:
 def summary(board: Mapping[str, Any]) -> str:
     """Return what the board compares, in one line."""
     settings = board["settings"]
+    arms, replicates = counted(len(board["rows"]), "arm"), counted(settings["replicates"], "replicate")
+    if len(board["data"]) > _MOST_DATA:
+        return f"{arms} × {replicates} on {len(board['data'])} data sets{_sizes(board['data'])}"
     data = " and ".join(
         f"{plain(entry['dataset'])} ({entry['train']:,} training and {entry['test']:,} test images)"
         if isinstance(entry["train"], int) and isinstance(entry["test"], int)
         else plain(entry["dataset"])
         for entry in board["data"]
     )
-    arms, replicates = counted(len(board["rows"]), "arm"), counted(settings["replicates"], "replicate")
     return f"{arms} × {replicates} on {data or 'unknown data'}"
+
+
+def _sizes(data: Sequence[Mapping[str, Any]]) -> str:
+    """Return ` (720 to 1,000 training and 360 to 10,000 test images)`; empty where a size is not known."""
+    told = []
+    for split, word in (("train", "training"), ("test", "test")):
+        counts = [entry[split] for entry in data if isinstance(entry[split], int)]
+        if len(counts) < len(data):
+            return ""
+        low, high = min(counts), max(counts)
+        told.append(f"{low:,} {word}" if low == high else f"{low:,} to {high:,} {word}")
+    return f" ({' and '.join(told)} images)"
 
 
 _COSTS = " FLOPs: an arm's own + those of all arms that it needs, in multiples of the baseline's."

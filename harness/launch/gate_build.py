@@ -1,4 +1,4 @@
-"""The two trees of a gate or a comparison: base and candidate, each in a folder of its own with an environment that serves it."""
+"""The trees of a gate or comparison: base and candidate, each in a folder with an environment that serves it."""
 
 from __future__ import annotations
 

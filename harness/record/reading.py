@@ -1,6 +1,7 @@
 """What a results folder holds of a plan, read and checked; nothing is written here.
 
-What is damaged, edited or a duplicate stays where it is, is told with its reason and is not used.
+What is damaged, edited, a duplicate, or contradicts the place where it stands stays there, is told with its reason and
+is not used.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ import orjson
 from harness.errors import StoreError
 from harness.record.attempt import Attempt, attempt_of, rest_key
 from harness.record.halves import in_two
-from harness.record.record import FINAL, ended_order, open_sealed
+from harness.record.place import STRANGER, Places
+from harness.record.plans import trial_ids
+from harness.record.record import FINAL, ended_order, open_sealed, open_unshaped
+from harness.record.shape import is_plain, misshapen
 from harness.registry.digests import digest_json
 
 Json = dict[str, Any]
@@ -43,7 +47,8 @@ class Reading(Generic[T]):
         records: Every intact attempt of the plan's trials, in the order of the plan, then as they ended.
         timings: The plan's intact timings, by round, then by arm.
         shared: By hash, what the records refer to.
-        set_aside: One `{"path", "reason"}` for each file that is damaged, edited or a duplicate.
+        set_aside: One `{"path", "reason"}` for each file that is missing, damaged, edited, a duplicate or out of place,
+            and for each trial's folder that belongs to no plan.
         others: What the folders of trials that hold more, or something else, than `0.json` hold, as `<trial>/<name>`.
     """
 
@@ -77,10 +82,11 @@ def without_collecting() -> Iterator[None]:
 def read(root: Path, plan: Mapping[str, Any]) -> Reading[Json]:
     """Return all that the folder `root` holds of a plan."""
     found: Reading[Json] = Reading([])
+    places = Places(plan)
     with without_collecting():
-        for trial in _trials(plan):
-            _add(found, read_trial(f"{root}/trials", trial))
-    _finish(root, plan, found, [record["refs"] for record in found.records])
+        for trial in places.trials:
+            _add(found, read_trial(f"{root}/trials", trial, places))
+    _finish(root, places, found, [record["refs"] for record in found.records])
     return found
 
 
@@ -88,9 +94,10 @@ def read_flat(root: Path, plan: Mapping[str, Any]) -> Reading[Attempt]:
     """Return the same with flat records, read by two processes where there are many."""
     found: Reading[Attempt] = Reading([])
     known: dict[bytes, Json] = {}
+    places = Places(plan)
     with without_collecting():
         for rests, attempts, set_aside, others in in_two(
-            lambda trials: _flat_parts(f"{root}/trials", trials), _trials(plan), _FEWEST
+            lambda trials: _flat_parts(f"{root}/trials", trials, places), list(places.trials), _FEWEST
         ):
             shared = [
                 known[key] if key in known else known.setdefault(key, orjson.loads(key)) for key in rests
@@ -98,13 +105,8 @@ def read_flat(root: Path, plan: Mapping[str, Any]) -> Reading[Attempt]:
             found.records.extend([Attempt._make((*facts, shared[rest])) for *facts, rest in attempts])
             found.set_aside.extend(set_aside)
             found.others.extend(others)
-    _finish(root, plan, found, [rest["refs"] for rest in known.values()])
+    _finish(root, places, found, [rest["refs"] for rest in known.values()])
     return found
-
-
-def _trials(plan: Mapping[str, Any]) -> list[str]:
-    # Two arms with equal recipes share their trials.
-    return list(dict.fromkeys(trial["id"] for trial in plan["trials"]))
 
 
 def _add(found: Reading[Json], more: Reading[Json]) -> None:
@@ -113,42 +115,70 @@ def _add(found: Reading[Json], more: Reading[Json]) -> None:
     found.others.extend(more.others)
 
 
-def _flat_parts(folder: str, trials: Sequence[str]) -> Iterator[Any]:
+def _flat_parts(folder: str, trials: Sequence[str], places: Places) -> Iterator[Any]:
     """Yield what some hundred trials hold, as `marshal` can write it.
 
     Yields:
         The distinct `rest` as JSON, the attempts with the place of theirs among these, what is set aside, other names.
     """
+    shapes: set[bytes] = set()
     for start in range(0, len(trials), _AT_ONCE):
-        places: dict[bytes, int] = {}
+        rests: dict[bytes, int] = {}
         attempts: list[Any] = []
         odd: Reading[Json] = Reading([])
         for trial in trials[start : start + _AT_ONCE]:
-            usual = _usual(folder, trial)
-            if usual is None:
-                other = read_trial(folder, trial)
+            found = _usual(folder, trial, places, shapes)
+            if found is None:
+                other = read_trial(folder, trial, places)
                 _add(odd, other)
-            for record in other.records if usual is None else (usual,):
-                *facts, rest = attempt_of(record)
-                attempts.append((*facts, places.setdefault(rest_key(rest), len(places))))
-        yield list(places), attempts, odd.set_aside, odd.others
+            for *facts, rest in map(_keyed, other.records) if found is None else (found,):
+                attempts.append((*facts, rests.setdefault(rest, len(rests))))
+        yield list(rests), attempts, odd.set_aside, odd.others
 
 
-def _usual(folder: str, trial: str) -> Json | None:
-    """Return the intact first attempt that stands alone in a trial's folder; None where it is otherwise."""
-    if names_in(f"{folder}/{trial}") != [USUAL]:
+def _usual(folder: str, trial: str, places: Places, shapes: set[bytes]) -> tuple[Any, ...] | None:
+    """Return, as `_keyed` does, the attempt that stands alone in a trial's folder and is as it should be.
+
+    Args:
+        folder: Where the trials' folders stand.
+        trial: Its id.
+        places: What the plan says of it.
+        shapes: Of which `rest` the types have been looked at: a hundred thousand records have a few hundred of them.
+
+    Returns:
+        None where there is anything else to be said: `read_trial` says it.
+    """
+    own = f"{folder}/{trial}"
+    if names_in(own) != [USUAL]:
         return None
-    record = read_record(f"{folder}/{trial}/{USUAL}")
-    is_usual = isinstance(record, dict) and record.get("trial") == trial and record.get("attempt") == 0
-    return record if is_usual else None  # type: ignore[return-value]
+    try:
+        record = open_unshaped(_bytes_of(f"{own}/{USUAL}"))
+    except (OSError, ValueError):
+        return None
+    number = record.get("attempt")
+    if record.get("trial") != trial or number != 0 or type(number) is not int or not places.fits(record):
+        return None
+    found = _keyed(record)
+    if found[-1] not in shapes or not is_plain(record):
+        if misshapen(record):
+            return None
+        shapes.add(found[-1])
+    return found
 
 
-def read_trial(folder: str, trial: str) -> Reading[Json]:
+def _keyed(record: Json) -> tuple[Any, ...]:
+    """Return an attempt with its `rest` as JSON."""
+    *facts, rest = attempt_of(record)
+    return (*facts, rest_key(rest))
+
+
+def read_trial(folder: str, trial: str, places: Places | None = None) -> Reading[Json]:
     """Return a trial's intact attempts in the order in which they ended, and what else stands with them.
 
     Args:
         folder: Where the trials' folders stand.
         trial: Its id.
+        places: What the plan says of it; without it an attempt has to be intact only.
     """
     own = f"{folder}/{trial}"
     names = [name for name in names_in(own) if name.endswith(".json")]
@@ -163,6 +193,8 @@ def read_trial(folder: str, trial: str) -> Reading[Json]:
             record = (
                 f"a duplicate: it says that it is attempt {record.get('attempt')} of {record.get('trial')}"
             )
+        if isinstance(record, dict) and places is not None:
+            record = places.misfit(record) or record
         if isinstance(record, dict):
             found.records.append(record)
         else:
@@ -172,25 +204,31 @@ def read_trial(folder: str, trial: str) -> Reading[Json]:
     return found
 
 
-def _finish(
-    root: Path, plan: Mapping[str, Any], found: Reading[Any], refs: Sequence[Mapping[str, Any]]
-) -> None:
-    """Read the timings, and what records and timings refer to."""
-    _read_timings(root, plan["hash"], found)
+def _finish(root: Path, places: Places, found: Reading[Any], refs: Sequence[Mapping[str, Any]]) -> None:
+    """Read the timings, and what records and timings refer to; tell of trials that no plan has."""
+    _read_timings(root, places, found)
     names = {
         one.get(key) for one in (*refs, *(timing["refs"] for timing in found.timings)) for key in _SHARED_READ
     }
     for name in sorted(names - {None}):
-        try:
-            found.shared[name] = read_shared(root, name)
-        except StoreError as error:
-            found.shared[name] = None
-            found.set_aside.append({"path": f"shared/{name}.json", "reason": str(error)})
+        found.shared[name], reason = _shared(root, name)
+        if reason:
+            found.set_aside.append({"path": _readable(f"shared/{name}.json"), "reason": reason})
+    for name in _strangers(root, places):
+        found.set_aside.append({"path": _readable(f"trials/{name}"), "reason": STRANGER})
     found.set_aside.sort(key=lambda item: item["path"])
 
 
-def _read_timings(root: Path, plan: str, found: Reading[Any]) -> None:
-    folder = f"{root}/timings/{plan}"
+def _strangers(root: Path, places: Places) -> list[str]:
+    """Return the folders of trials that neither the plan nor another one of this folder has."""
+    unknown = set(names_in(f"{root}/trials")).difference(places.trials)
+    if unknown:  # mostly those of an earlier plan
+        unknown -= trial_ids(root / "plans")
+    return [name for name in unknown if not name.startswith(".") and os.path.isdir(f"{root}/trials/{name}")]  # noqa: PTH112
+
+
+def _read_timings(root: Path, places: Places, found: Reading[Any]) -> None:
+    folder = f"{root}/timings/{places.plan}"
     for name in sorted(names_in(folder)):
         if name.startswith(".") or ".json" not in name:
             continue
@@ -199,9 +237,11 @@ def _read_timings(root: Path, plan: str, found: Reading[Any]) -> None:
         if isinstance(record, dict) and (record.get("round") is None or name not in names_of(record, slot)):
             record = f"a duplicate: it says that it is round {record.get('round')} of {record.get('arm')}"
         if isinstance(record, dict):
+            record = places.misfit_of_timing(record) or record
+        if isinstance(record, dict):
             found.timings.append(record)
         else:
-            found.set_aside.append({"path": _readable(f"timings/{plan}/{name}"), "reason": record})
+            found.set_aside.append({"path": _readable(f"timings/{places.plan}/{name}"), "reason": record})
     found.timings.sort(key=lambda record: (record["round"], record["arm"]))
 
 
@@ -211,14 +251,25 @@ def read_shared(root: Path, name: str) -> Any:
     Raises:
         StoreError: Where it is absent or no longer what was written.
     """
-    path = root / "shared" / f"{name}.json"
-    try:
-        value = orjson.loads(path.read_bytes())
-    except (OSError, ValueError) as error:  # no JSON, or a name that no file can have
-        raise StoreError(f"{path}: cannot be read: {error}") from error
-    if digest_json(value) != name:
-        raise StoreError(f"{path}: changed since it was written: its hash is not its name")
+    value, reason = _shared(root, name)
+    if reason:
+        raise StoreError(f"{root}/shared/{name}.json: {reason}")
     return value
+
+
+def _shared(root: Path, name: str) -> tuple[Any, str]:
+    """Return what was shared under a hash, and an empty text; or None, and why it cannot be used."""
+    try:
+        value = orjson.loads((root / "shared" / f"{name}.json").read_bytes())
+    except FileNotFoundError:
+        return None, "missing: what records refer to was deleted or not copied with them"
+    except OSError as error:
+        return None, f"cannot be read: {error.strerror}"
+    except ValueError as error:  # no JSON, or a name that no file can have
+        return None, f"cannot be read: {error}"
+    if digest_json(value) != name:
+        return None, "changed since it was written: its hash is not its name"
+    return value, ""
 
 
 def _readable(path: str) -> str:

@@ -19,6 +19,8 @@ FINAL = frozenset({"completed", "diverged", "oom", "timeout", "crashed", "failed
 AGAIN = frozenset({"preempted", "lost"})
 """How a trial ends by the machine's fault: it is run again with the same seed."""
 
+_STATUSES = FINAL | AGAIN
+
 _OUTCOME = (
     "status",
     "mode",
@@ -168,7 +170,8 @@ def open_sealed(data: bytes) -> dict[str, Any]:
     """Return the record in a file's bytes.
 
     Raises:
-        ValueError: With what is wrong, where it is no record of this schema, not as it was sealed, or misshapen.
+        ValueError: With what is wrong, where it is no record of this schema, not as it was sealed, misshapen, or
+            of no known status.
     """
     record = open_unshaped(data)
     if reason := misshapen(record):
@@ -192,6 +195,8 @@ def open_unshaped(data: bytes) -> dict[str, Any]:
         raise ValueError(f"schema {record.get('schema')}, this harness reads {SCHEMA}")
     if not isinstance(record.get("refs"), dict) or not isinstance(record.get("status"), str):
         raise ValueError("no record: it has no status or no refs")
+    if record["status"] not in _STATUSES:
+        raise ValueError(f"status is {record['status']!r}, expected one of {', '.join(sorted(_STATUSES))}")
     return record
 
 

@@ -2,7 +2,8 @@
 
 A seal tells that a record is as it was written, not that it was written well: another program may seal anything. What
 is read key by key (`board.select.number_at` takes a wrong type for an absent value) is left to its reader; what is
-looped over, sorted by or made a key of is asked for here, once, so that no reader falls over it.
+looped over, sorted by or made a key of is asked for here, once, so that no reader falls over it; and so is that an
+accuracy is one.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _TEXT: Types = frozenset({str, NoneType})
 _WHOLE: Types = frozenset({int, NoneType})
 _LIST: Types = frozenset({list, NoneType})
 _TABLE: Types = frozenset({dict, NoneType})
+_NUMBERS = (float, int)
 
 _RECORD: dict[str, Types] = {
     **dict.fromkeys(("trial", "arm", "finished_at"), _TEXT),
@@ -46,7 +48,7 @@ _CURVES, _EMPTY = tuple(_TABLES["curves"]), dict[str, Any]()
 
 
 def misshapen(record: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with the types of a record's keys, or None. An absent key is null.
+    """Return what is wrong with the types of a record's keys, or with its accuracy, or None. An absent key is null.
 
     Args:
         record: As JSON gives it: no types but JSON's own. Its `refs` is a table.
@@ -59,12 +61,38 @@ def misshapen(record: Mapping[str, Any]) -> str | None:
         nested = (test, results.get("validation"), loader.get("mode"), place.get("device"))
         curves = map((get("curves") or _EMPTY).get, _CURVES)
         metrics = (test or _EMPTY).get("metrics")
+        top1: Any = (test or _EMPTY).get("top1")
+        if type(top1) in _NUMBERS and not 0.0 <= top1 <= 100.0:
+            return f"results.test.top1 is {top1}, expected points from 0 to 100"
         texts = {*map(type, record["refs"].values()), *map(type, (get("digests") or _EMPTY).values())}
         if texts <= _TEXT and _is_known(tuple(map(type, (*map(get, _RECORD), *nested, *curves, metrics)))):
             return None
     except AttributeError:  # no table where there should be one
         pass
     return _why(record)
+
+
+def is_plain(record: Mapping[str, Any]) -> bool:
+    """Return whether nothing is wrong with a trial's record, where its `rest` (`attempt.Attempt`) is known to be fine.
+
+    False says that `misshapen` has to be asked.
+    """
+    get = record.get
+    curves, results, digests = get("curves"), get("results"), get("digests")
+    if not (
+        type(curves) is type(results) is type(digests) is dict and type(test := results.get("test")) is dict
+    ):
+        return False
+    top1 = test.get("top1")
+    return (
+        type(top1) is float
+        and 0.0 <= top1 <= 100.0
+        and type(get("arm")) is type(get("finished_at")) is str
+        and get("round") is get("augmentations") is get("weights") is None
+        and type(results.get("validation")) in _TABLE
+        and {*map(type, digests.values())} <= _TEXT
+        and {*map(type, map(curves.get, _CURVES))} <= _LIST
+    )
 
 
 @lru_cache(maxsize=4096)

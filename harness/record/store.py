@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 
 from harness.errors import StoreError
-from harness.record import files, index, lock, reading
+from harness.record import files, index, lock, plans, reading
 from harness.record.attempt import Attempt
 from harness.record.reading import Reading
 from harness.record.record import canonical
@@ -81,11 +81,11 @@ class Store:
         Raises:
             StoreError: Where the folder holds none.
         """
-        plans = self.root / "plans"
+        folder = self.root / "plans"
         try:
-            return (plans / "latest").read_text().strip()
+            return (folder / "latest").read_text().strip()
         except OSError:
-            names = sorted(path.stem for path in plans.glob("*.json"))
+            names = sorted(path.stem for path in folder.glob("*.json"))
         if len(names) == 1:
             return names[0]
         raise StoreError(
@@ -96,20 +96,9 @@ class Store:
         """Return a plan as JSON, the latest one where no hash is given.
 
         Raises:
-            StoreError: Where it is absent or damaged.
+            StoreError: Where it is absent, damaged or edited.
         """
-        path = self.root / "plans" / f"{plan or self.latest()}.json"
-        try:
-            value = orjson.loads(path.read_bytes())
-        except OSError as error:
-            raise StoreError(f"{path}: the plan cannot be read: {error.strerror}") from error
-        except orjson.JSONDecodeError as error:
-            raise StoreError(
-                f"{path}: the plan is damaged ({error}); run the suite again to write it anew"
-            ) from error
-        if not isinstance(value, dict) or value.get("hash") != path.stem:
-            raise StoreError(f"{path}: the plan is damaged: its hash is not its name; run the suite again")
-        return value
+        return plans.read_plan(self.root / "plans" / f"{plan or self.latest()}.json")
 
     def share(self, value: object) -> str:
         """Write what many records have in common, once, and return its hash."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from harness.errors import Problem
+from harness.errors import Problem, nearest
 from harness.registry import Registry
-from harness.registry.messages import listed, nearest, quote
+from harness.registry.messages import listed, quote
 from harness.suite.grid_keys import Parts, component_names, why_not
 from harness.suite.merge import Layer
 from harness.suite.settings import KIND_OF, SHAPES
@@ -31,7 +31,11 @@ def meaningless(place: str, parts: Parts, layers: Mapping[str, Layer], registry:
     if key not in KIND_OF or SHAPES[key] == "component" or not isinstance(component, str):
         return [Problem(place, _by_reason(reasons, len(layers)))]
     names = {arm: component_names(layer, key) for arm, layer in layers.items()}
-    lacking = [arm for arm, own in names.items() if component not in own and arm in reasons]
+    # A single optimizer needs no name: the word is a parameter of it.
+    lone = {arm for arm, own in names.items() if SHAPES[key] == "split" and len(own) == 1}
+    lacking = [
+        arm for arm, own in names.items() if component not in own and arm in reasons and arm not in lone
+    ]
     others = {arm: why for arm, why in reasons.items() if arm not in lacking}
     kind = KIND_OF[key]
     known = list(dict.fromkeys(name for own in names.values() for name in own))

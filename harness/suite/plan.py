@@ -269,6 +269,16 @@ def _known(cls: Any, value: Mapping[str, Any]) -> dict[str, Any]:
     return {field.name: value[field.name] for field in dataclasses.fields(cls) if field.name in value}
 
 
+SPEED_ROUNDS = 7
+STEADY_SECONDS = 5.0
+"""Fewest timing rounds, and seconds of steady state in each, of a claim on speed or memory (PROTOCOL.md)."""
+
+
+def needed_rounds(m: int, alpha: float) -> int:
+    """Return the fewest timing rounds at which m arms get verdicts on speed: the floor of the test, and 7 or more."""
+    return max(SPEED_ROUNDS, needed_replicates(m, alpha))
+
+
 def needed_replicates(m: int, alpha: float) -> int:
     """Return the fewest replicates at which m arms can be told from a baseline at all.
 

@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from harness.board import build, render
+from harness.record.plans import plan_hash
 from harness.record.record import canonical, seal
 from harness.record.store import Store
 
@@ -37,10 +38,14 @@ def write_folder(root: Path, given: Any) -> Store:
     for entry in (*given.plan["trials"], *given.records):
         key = "id" if "id" in entry else "trial"
         entry[key] = entry[key].replace("/", "-")
+    given.plan["hash"] = plan_hash(given.plan)
     store = Store(root)
     store.write_plan(given.plan)
+    recipes = {arm["name"]: store.share(arm["recipe"]) for arm in given.plan["arms"]}
+    manifest = store.share(given.plan["manifests"]["m"])
     for record in given.records:
-        record["refs"] = {}
+        record["refs"] = {"recipe": recipes[record["arm"]], "manifest": manifest}
+        record["plan"] = given.plan["hash"]
         path = root / "trials" / record["trial"] / f"{record['attempt']}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(canonical(seal(record)))

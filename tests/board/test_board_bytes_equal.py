@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from harness.record.plans import plan_hash
 from harness.record.record import canonical, seal
 from harness.record.store import Store
 
@@ -58,18 +59,23 @@ def write_folder(root: Path, given: Any) -> None:
             "testable": None,
         }
     ]
+    given.plan["hash"] = plan_hash(given.plan)
     store = Store(root)
     store.write_plan(given.plan)
     hashes = {name: store.share(value) for name, value in given.shared.items()}
+    recipes = {arm["name"]: store.share(arm["recipe"]) for arm in given.plan["arms"]}
+    manifest = store.share(given.plan["manifests"]["m"])
     for record in given.records:
+        record["plan"] = given.plan["hash"]
         record["refs"] = {key: hashes.get(name) for key, name in record["refs"].items()}
+        record["refs"] |= {"recipe": recipes[record["arm"]], "manifest": manifest}
         test = record["results"]["test"]
         wrong = [(899 - round(test["top1"] * 8.99)) // 9] * 9
         test["class_correct"] = [99 - one for one in wrong] + [8]
         test["reliability"] = {"count": [400, 499], "correct": [300, 480], "confidence": [310.5, 470.25]}
         store.write_trial(seal(record))
     for timing in given.timings:
-        timing["refs"] = {"host": hashes["host"]}
+        timing |= {"refs": {"host": hashes["host"]}, "plan": given.plan["hash"], "suite": given.plan["suite"]}
         path = store.timing_path(given.plan["hash"], timing["round"], timing["arm"])
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(canonical(seal({"schema": 1, **timing})))

@@ -105,12 +105,7 @@ def test_what_shares_no_draws_is_tested_unpaired_and_says_so(inputs: Any, change
     row = arm_of(compared(base, candidate), "mixup")["accuracy"]
     one, other = top1(base, "mixup"), top1(candidate, "mixup")
     assert row["test"] == f"unpaired permutation ({why})"
-    exact = stats.permutation_test(
-        (other, one),
-        lambda x, y, axis: np.mean(x, axis=axis) - np.mean(y, axis=axis),
-        n_resamples=np.inf,
-        vectorized=True,
-    )
+    exact = stats.permutation_test((other, one), _welch_t, n_resamples=np.inf, vectorized=True)
     assert row["p"] == pytest.approx(exact.pvalue, abs=1e-12)
     welch = stats.ttest_ind(other, one, equal_var=False)
     assert row["difference"]["mean"] == pytest.approx(statistics.fmean(other) - statistics.fmean(one))
@@ -127,18 +122,13 @@ def test_the_two_sample_test_is_that_of_scipy_and_does_not_hang_on_the_order() -
     for base, candidate in ((3, 4), (5, 5), (8, 6)):
         one = [draw.gauss(0, 1) for _ in range(base)]
         other = [draw.gauss(0.8, 1) for _ in range(candidate)]
-        exact = stats.permutation_test(
-            (one, other),
-            lambda x, y, axis: np.mean(x, axis=axis) - np.mean(y, axis=axis),
-            n_resamples=np.inf,
-            vectorized=True,
-        )
-        # scipy doubles the smaller tail; by absolute distance both tails are counted as they are.
-        sums = [abs(x - y) for x, y in _dealings(one, other)]
-        observed = abs(statistics.fmean(other) - statistics.fmean(one))
-        share = sum(value >= observed - 1e-9 for value in sums) / len(sums)
+        # scipy doubles the smaller tail; by distance from 0 both tails are counted as they are.
+        found = [abs(_welch_t(np.array(x), np.array(y), 0)) for x, y in _dealings(one, other)]
+        observed = abs(stats.ttest_ind(one, other, equal_var=False).statistic)
+        share = sum(value >= observed - 1e-9 for value in found) / len(found)
         assert two_sample.permutation_p(one, other) == pytest.approx(share, abs=1e-12)
         if base == candidate:
+            exact = stats.permutation_test((one, other), _welch_t, n_resamples=np.inf, vectorized=True)
             assert two_sample.permutation_p(one, other) == pytest.approx(exact.pvalue, abs=1e-12)
     many = [draw.gauss(0, 1) for _ in range(15)], [draw.gauss(1, 1) for _ in range(15)]
     drawn = two_sample.permutation_p(*many, seed=5)
@@ -146,14 +136,37 @@ def test_the_two_sample_test_is_that_of_scipy_and_does_not_hang_on_the_order() -
     assert drawn == pytest.approx(stats.ttest_ind(*many).pvalue, abs=0.02)
 
 
-def _dealings(one: list[float], other: list[float]) -> list[tuple[float, float]]:
+def _welch_t(x: Any, y: Any, axis: int) -> Any:
+    error = np.var(x, axis=axis, ddof=1) / x.shape[axis] + np.var(y, axis=axis, ddof=1) / y.shape[axis]
+    return (np.mean(x, axis=axis) - np.mean(y, axis=axis)) / np.sqrt(error)
+
+
+def test_sides_without_a_spread_and_of_one_value_have_a_p_value() -> None:
+    # One dealing of 70 and its mirror part the values as they came.
+    assert two_sample.permutation_p([90.0] * 4, [91.0] * 4) == 2 / 70
+    assert two_sample.permutation_p([90.0] * 4, [90.0] * 4) == 1.0
+    assert two_sample.permutation_p([90.1, 90.2, 90.3, 90.4], [90.2, 90.3]) == 1.0  # equal means
+    # One value has no spread: its distance from the mean of the others, the third largest of 20.
+    others = [float(value) for value in range(1, 20)]
+    assert two_sample.permutation_p(others, [20.0]) == 2 / 20  # 20 and 1 lie equally far
+    assert two_sample.permutation_p(others[:18], [25.0]) == 1 / 19
+
+
+def test_a_level_that_ten_thousand_draws_cannot_reach_has_more() -> None:
+    # A family of 1,000: above 200,000 ways 10,000 draws give no p below 1e-4, and 5e-5 is asked for.
+    one, other = [90.0 + 0.01 * k for k in range(12)], [95.0 + 0.01 * k for k in range(12)]
+    assert two_sample.permutation_p(one, other, 0, 5e-5) == 1 / 500_001
+    assert two_sample.permutation_p(one, other) == 1 / 10_001
+
+
+def _dealings(one: list[float], other: list[float]) -> list[tuple[list[float], list[float]]]:
     import itertools
 
     values = [*one, *other]
     dealt = []
     for chosen in itertools.combinations(range(len(values)), len(one)):
         rest = [value for at, value in enumerate(values) if at not in chosen]
-        dealt.append((statistics.fmean(values[at] for at in chosen), statistics.fmean(rest)))
+        dealt.append(([values[at] for at in chosen], rest))
     return dealt
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness.board import build, render
+from harness.board import build, render, wording
 from harness.board.cells import cells_in_words, with_cells_in_words
 
 CIFAR = {"name": "subset", "of": "cifar10", "samples": 1000, "validation": 0.1}
@@ -138,3 +138,15 @@ def test_the_profile_is_drawn_for_every_arm_with_its_axes_named(inputs: Any) -> 
     assert len(re.findall("<polyline", drawing)) == len(re.findall("<polygon", drawing)) == 3
     assert "share of runs above the score" in drawing and "score, (top-1" in drawing
     assert re.findall(r'<li data-series="s(\d)">', section) == ["0", "1", "2"]
+
+
+def test_many_data_sets_are_counted_in_the_heading_with_the_range_of_their_sizes(inputs: Any) -> None:
+    board = board_over(inputs, 3)
+    for entry, train, test in zip(board["data"], (720, 1000, 1000), (360, 10000, 6218), strict=True):
+        entry |= {"train": train, "test": test}
+    heading = "9 arms × 8 replicates on 3 data sets"
+    assert wording.summary(board) == f"{heading} (720 to 1,000 training and 360 to 10,000 test images)"
+    board["data"][1]["train"] = None
+    assert wording.summary(board) == heading
+    # Two are named.
+    assert " and " in wording.summary(board_over(inputs, 2))

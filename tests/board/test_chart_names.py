@@ -16,7 +16,9 @@ LETTERS = {"i": 3.5, "l": 3.5, "-": 4.5, "…": 12.0}
 def names_in(svg: str) -> list[tuple[str, float, float, float]]:
     """Return (name, left, right, y) of the dots' names."""
     found = []
-    for attributes, name in re.findall(r"<g>\s*(?:<line [^>]*></line>)?<text ([^>]*)>([^<]*)</text>", svg):
+    for attributes, name in re.findall(
+        r"<g>(?:<title>[^<]*</title>)?(?:<line [^>]*></line>)?<text ([^>]*)>([^<]*)</text>", svg
+    ):
         x, y = (float(re.search(rf'\b{key}="([\d.]+)"', attributes)[1]) for key in ("x", "y"))  # type: ignore[index]
         width = sum(LETTERS.get(letter, 7.0) for letter in name)
         left = x - width if 'class="end' in attributes else x

@@ -14,6 +14,7 @@ import pytest
 from harness.board.gate import GateError, NothingMeasured, exit_code, judge
 from harness.board.gate_render import render_text
 from harness.board.gate_sources import read_stored
+from harness.record.plans import plan_hash
 from harness.record.record import seal
 from harness.record.store import Store
 
@@ -28,15 +29,24 @@ def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 def write_folder(folder: Path, inputs: Any, *, seconds: float = 1.0, points: float = 0.0) -> Path:
     """Write a suite's plan, trials and timings as a run does: steps of 50 ms x `seconds`, top-1 plus `points`."""
     store = Store(folder)
-    store.write_plan(inputs.plan)
+    for entry in (*inputs.plan["trials"], *inputs.records):
+        key = "id" if "id" in entry else "trial"
+        entry[key] = entry[key].replace("/", "-")
+    plan = {**inputs.plan, "hash": plan_hash(inputs.plan)}
+    store.write_plan(plan)
     refs = {name: store.share(value) for name, value in inputs.shared.items()}
+    refs |= {"manifest": store.share(plan["manifests"]["m"])}
+    recipes = {arm["name"]: store.share(arm["recipe"]) for arm in plan["arms"]}
+    named = ("host", "code", "manifest")
     for record in inputs.records:
-        record = {**copy.deepcopy(record), "refs": {"host": refs["host"], "code": refs["code"]}}
+        made = {"recipe": recipes[record["arm"]], **{name: refs[name] for name in named}}
+        record = {**copy.deepcopy(record), "refs": made, "plan": plan["hash"]}
         if record["results"]["test"]:
             record["results"]["test"]["top1"] += points
         store.write_trial(seal(record))
     for timing in inputs.timings:
-        timing = {**copy.deepcopy(timing), "schema": 1, "refs": {"host": refs["host"], "code": refs["code"]}}
+        timing = {**copy.deepcopy(timing), "schema": 1, "plan": plan["hash"], "suite": plan["suite"]}
+        timing["refs"] = {"host": refs["host"], "code": refs["code"]}
         if timing["status"] == "completed":
             timing["step_seconds"]["median"] = seconds * (0.05 + 1e-4 * (timing["round"] % 5))
         store.write_timing(seal(timing))
@@ -135,7 +145,8 @@ def test_an_empty_folder_has_measured_nothing(inputs: Callable[..., Any], tmp_pa
         read_stored(full, tmp_path / "empty")
     assert refused.value.exit_code == 3
     planned = Store(tmp_path / "planned")
-    planned.write_plan(inputs({"plain": 0.0}).plan)
+    plan = inputs({"plain": 0.0}).plan
+    planned.write_plan({**plan, "hash": plan_hash(plan)})
     with pytest.raises(NothingMeasured, match="no intact trial or timing"):
         read_stored(tmp_path / "planned", full)
 

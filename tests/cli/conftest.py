@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from harness.record.plans import plan_hash
 from harness.record.record import dead_outcome, trial_record
 from harness.record.store import Store
 
@@ -86,7 +87,6 @@ def make_results(folder, replicates, *, alpha=0.1, seed=0, points=0.0):
     plan = {
         "schema": 1,
         "protocol": 1,
-        "hash": f"{alpha}".replace(".", "").rjust(8, "0"),
         "suite": "s",
         "seed": seed,
         "replicates": 4,
@@ -112,7 +112,10 @@ def make_results(folder, replicates, *, alpha=0.1, seed=0, points=0.0):
         "trials": [{"id": f"{arm}{alpha}-{r}", "arm": arm, "replicate": r} for r in range(4) for arm in arms],
         "plugins": [],
     }
+    plan["hash"] = plan_hash(plan)
     store.write_plan(plan)
+    refs = {"host": None, "recipe": store.share(plan["arms"][0]["recipe"])}
+    refs["manifest"] = store.share(plan["manifests"]["m"])
     for trial in plan["trials"]:
         if trial["replicate"] in replicates:
             heading = {"protocol": 1, "suite": "s", "plan": plan["hash"], "attempt": 0}
@@ -126,7 +129,7 @@ def make_results(folder, replicates, *, alpha=0.1, seed=0, points=0.0):
                 trial_record(
                     {**dead_outcome("completed", None), "results": results, "digests": digests},
                     heading=heading,
-                    refs={"host": None},
+                    refs=refs,
                     started_at="2026-01-01T00:00",
                     finished_at=f"2026-01-01T00:0{trial['replicate']}",
                 )

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from harness.record.plans import plan_hash
 from harness.record.store import Store
 
 
@@ -68,7 +69,8 @@ def test_nothing_comparable_exits_with_three(folders, harness, tmp_path):
     store = Store(folders / "a" / "s")
     plan = store.read_plan()
     other = Store(tmp_path / "other" / "s")
-    other.write_plan({**plan, "hash": "0" * 32})
+    plan = {**plan, "margin_points": 0.5}
+    other.write_plan({**plan, "hash": plan_hash(plan)})
     done = harness("compare", "a/s", tmp_path / "other" / "s", cwd=folders)
     assert done.returncode == 3, done.stderr
     assert "no result on the candidate's side" in done.stdout

@@ -14,12 +14,23 @@ import pytest
 
 from harness.cli import boards
 from harness.record import index
+from harness.record.plans import plan_hash
 from harness.record.record import dead_outcome, trial_record
 from harness.record.store import Store
 
 Json = dict[str, Any]
-PLAN = "p" * 32
 TRIALS = [f"t{number}" for number in range(8)]
+WHOLE_PLAN: Json = {
+    "suite": "s",
+    "protocol": 1,
+    "baseline": "plain",
+    "replicates": len(TRIALS),
+    "arms": [{"name": "plain", "data": None}],
+    "manifests": {},
+    "verdicts": False,
+    "trials": [{"id": trial, "arm": "plain", "replicate": int(trial[1:])} for trial in TRIALS],
+}
+PLAN = plan_hash(WHOLE_PLAN)
 
 
 def a_record(trial: str, attempt: int = 0, top1: float = 90.0) -> Json:
@@ -32,18 +43,7 @@ def a_record(trial: str, attempt: int = 0, top1: float = 90.0) -> Json:
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     store = Store(tmp_path / "s")
-    plan = {
-        "hash": PLAN,
-        "suite": "s",
-        "protocol": 1,
-        "baseline": "plain",
-        "replicates": len(TRIALS),
-        "arms": [{"name": "plain", "data": None}],
-        "manifests": {},
-        "verdicts": False,
-        "trials": [{"id": trial, "arm": "plain", "replicate": int(trial[1:])} for trial in TRIALS],
-    }
-    store.write_plan(plan)
+    store.write_plan({**WHOLE_PLAN, "hash": PLAN})
     for trial in TRIALS:
         store.write_trial(a_record(trial))
     monkeypatch.setattr(index, "YOUNG_SECONDS", -3600.0)  # else each test would sleep for two seconds

@@ -13,14 +13,31 @@ import pytest
 from rich.console import Console
 
 from harness.board import build, render
+from harness.record.plans import plan_hash
 from harness.record.record import canonical, dead_outcome, dead_timing, open_sealed, seal
 from harness.record.store import Store
 
 Json = dict[str, Any]
 
 FORMATS = (render.json, render.csv, render.markdown, render.html, render.latex, render.model_index)
-PLAN = "f00dfeedf00dfeed"
 ARMS = ("plain", "good")
+WHOLE_PLAN: Json = {
+    "schema": 1,
+    "protocol": 1,
+    "suite": "s",
+    "seed": 0,
+    "replicates": 8,
+    "baseline": "plain",
+    "alpha": 0.05,
+    "margin_points": 0.25,
+    "verdicts": True,
+    "timing": {"rounds": 2},
+    "arms": [{"name": arm, "recipe": {}, "components": [], "varies": []} for arm in ARMS],
+    "trials": [{"id": f"{arm}-{r}", "arm": arm, "replicate": r} for arm in ARMS for r in range(8)],
+    "manifests": {},
+    "plugins": [],
+}
+PLAN = plan_hash(WHOLE_PLAN)
 NUMBERS = {"epoch": [1, 2], "train_loss": [2.0, 1.0], "validation_loss": [2.0, 1.5]}
 
 
@@ -68,19 +85,7 @@ def timing(arm: str, number: int) -> Json:
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     store = Store(tmp_path / "s")
-    trials = [{"id": f"{arm}-{r}", "arm": arm, "replicate": r} for arm in ARMS for r in range(8)]
-    arms = [{"name": arm, "recipe": {}, "components": [], "varies": []} for arm in ARMS]
-    plan = {
-        "schema": 1,
-        "protocol": 1,
-        "hash": PLAN,
-        "suite": "s",
-        "seed": 0,
-        "replicates": 8,
-        "baseline": "plain",
-    }
-    rules = {"alpha": 0.05, "margin_points": 0.25, "verdicts": True, "timing": {"rounds": 2}}
-    store.write_plan({**plan, **rules, "arms": arms, "trials": trials, "manifests": {}, "plugins": []})
+    store.write_plan({**WHOLE_PLAN, "hash": PLAN})
     for arm in ARMS:
         for replicate in range(8):
             store.write_trial(seal(trial(arm, replicate)))

@@ -6,6 +6,7 @@ import pytest
 
 from harness.errors import StoreError
 from harness.record import files
+from harness.record.plans import plan_hash
 from harness.record.record import dead_outcome, open_sealed, seal, timing_record, trial_record
 from harness.record.store import Store
 
@@ -26,6 +27,11 @@ def a_timing(number=0, arm="plain", **more):
 
 def a_plan(*trials):
     return {"hash": "p", "suite": "s", "trials": [{"id": t, "arm": "plain", "replicate": 0} for t in trials]}
+
+
+def a_whole_plan(*trials):
+    plan = {**a_plan(*trials), "arms": [{"name": "plain"}], "alpha": 0.05}
+    return {**plan, "hash": plan_hash(plan)}
 
 
 @pytest.fixture
@@ -157,12 +163,13 @@ def test_what_is_shared_is_written_once_and_checked(store):
 
 
 def test_a_plan_comes_back_and_a_damaged_one_is_refused(store):
-    path = store.write_plan(a_plan("t0"))
-    assert store.read_plan() == a_plan("t0")
+    plan = a_whole_plan("t0")
+    path = store.write_plan(plan)
+    assert store.read_plan() == plan
     times = path.stat().st_mtime_ns
-    store.write_plan(a_plan("t0"))
+    store.write_plan(plan)
     assert path.stat().st_mtime_ns == times
-    path.write_bytes(path.read_bytes().replace(b'"p"', b'"q"'))
+    path.write_bytes(path.read_bytes().replace(plan["hash"].encode(), b"q"))
     with pytest.raises(StoreError, match="damaged"):
         store.read_plan()
     path.write_bytes(b"")

@@ -89,15 +89,61 @@
     show();
   });
 
-  all(".legend [data-series]").forEach(function (item) {
-    var section = item.closest("section"), name = item.getAttribute("data-series");
+  function standOut(item, section, selector) {
     function mark(on) {
       section.classList.toggle("dimmed", on);
-      all("figure ." + name, section).forEach(function (line) { line.classList.toggle("lit", on); });
+      all(selector, section).forEach(function (line) { line.classList.toggle("lit", on); });
     }
-    item.tabIndex = 0;
     ["mouseenter", "focus"].forEach(function (kind) { item.addEventListener(kind, function () { mark(true); }); });
     ["mouseleave", "blur"].forEach(function (kind) { item.addEventListener(kind, function () { mark(false); }); });
+  }
+  all(".legend [data-series]").forEach(function (item) {
+    item.tabIndex = 0;
+    standOut(item, item.closest("section"), "figure ." + item.getAttribute("data-series"));
+  });
+
+  var COLOURS = 7; // beside the baseline's, which is s0
+  all(".key").forEach(function (key) {
+    var section = key.closest("section"), baseline = null, chosen = []; // {arm, style}, the longest chosen first
+    function paint(arm, style) {
+      all('figure [data-arm="' + arm + '"]', section).forEach(function (line) {
+        line.setAttribute("class", line.getAttribute("class").replace(/\b(s\d|other)\b/, style));
+        if (style !== "other" && line.tagName === "polyline") { line.parentNode.appendChild(line); }
+      });
+      all('[data-arm="' + arm + '"]', key).forEach(function (item) {
+        item.querySelector("line").setAttribute("class", "line " + style);
+        item.querySelector("button").setAttribute("aria-pressed", String(style !== "other"));
+      });
+    }
+    function drop(arm) {
+      chosen = chosen.filter(function (one) { return one.arm !== arm; });
+      paint(arm, "other");
+    }
+    function isChosen(arm) { return chosen.some(function (one) { return one.arm === arm; }); }
+    function choose(arm) {
+      var style = "s0", others = chosen.filter(function (one) { return one.style !== "s0"; });
+      if (arm !== baseline) {
+        if (others.length >= COLOURS) { drop(others[0].arm); }
+        for (var number = 1; number <= COLOURS; number += 1) {
+          style = "s" + number;
+          if (!chosen.some(function (one) { return one.style === style; })) { break; }
+        }
+      }
+      chosen.push({ arm: arm, style: style });
+      paint(arm, style);
+    }
+    all("[data-arm]", key).forEach(function (item) {
+      var arm = item.getAttribute("data-arm"), style = item.querySelector("line").getAttribute("class").split(" ")[1];
+      var button = make("button", null, { type: "button", "aria-pressed": String(style !== "other") });
+      while (item.firstChild) { button.appendChild(item.firstChild); }
+      item.appendChild(button);
+      if (style === "s0") { baseline = arm; }
+      if (style !== "other") { chosen.push({ arm: arm, style: style }); }
+      button.addEventListener("click", function () { if (isChosen(arm)) { drop(arm); } else { choose(arm); } });
+      standOut(button, section, 'figure [data-arm="' + arm + '"]');
+    });
+    make("p", key, { "class": "note" }, "Press a name to colour its curves or to grey them. Beside the baseline " + COLOURS +
+      " arms have a colour at once: where one more is pressed, the one that was pressed first turns grey.");
   });
 
   function openTarget() {

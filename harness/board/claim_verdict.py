@@ -1,0 +1,107 @@
+"""The verdict on a claim and its reason, from the verdict on the two arms that it names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from harness.board.speed_verdict import MARGIN, SIZE, SPEED
+from harness.board.statistics import Estimate
+from harness.board.verdict import Comparison, Rules, still_contains
+from harness.board.wording import counted
+
+Json = dict[str, Any]
+
+_MINUS = "\N{MINUS SIGN}"
+
+
+def judge_claim(claim: Json, comparison: Comparison, rules: Rules) -> tuple[str | None, str]:
+    """Return the verdict on a claim and its reason; None where the two arms have none.
+
+    Args:
+        claim: As the plan holds it.
+        comparison: Of its two arms, within the family of claims.
+        rules: Of that family.
+    """
+    verdict, reason = _judge(claim, comparison, rules)
+    if verdict is None or comparison.difference is None:
+        return verdict, reason
+    if comparison.verdict in ("better", "worse"):
+        return verdict, reason + still_contains(
+            comparison.difference, "1" if claim["unit"] == "ratio" else "0"
+        )
+    return verdict, reason + (_short_of(claim, comparison.difference) if verdict == "not resolved" else "")
+
+
+def _judge(claim: Json, comparison: Comparison, rules: Rules) -> tuple[str | None, str]:
+    estimate, p = comparison.difference, comparison.p_holm
+    if comparison.verdict is None or estimate is None or p is None:
+        return None, comparison.reason
+    ratio = claim["unit"] == "ratio"
+    effect = math.log(claim["claimed"]) if ratio else claim["claimed"]
+    found = f"{_written(estimate.mean, ratio)} over {estimate.count} {'rounds' if ratio else 'pairs'}"
+    if comparison.verdict in ("better", "worse"):
+        found += f", Holm p = {p:.2g} ≤ {rules.alpha:g}"
+        if (estimate.mean > 0) != (effect > 0):
+            return "contradicted", f"{found}: the other way"
+        ends = [end for end in (estimate.low, estimate.high) if end is not None]
+        nearest_end = max(ends) if effect > 0 else min(ends)
+        limit = _written(nearest_end, ratio)
+        if (nearest_end >= effect) if effect > 0 else (nearest_end <= effect):
+            return "reproduced", f"{found}; the interval reaches {limit}"
+        return "weaker", f"{found}; the interval ends at {limit}, short of the claim"
+    if comparison.verdict == "equal":
+        margin = math.log1p(MARGIN) if ratio else rules.equal_margin
+        within = f"equal within {MARGIN:.0%}" if ratio else f"equal within ±{margin:.2g} points"
+        if abs(effect) > margin:
+            return "contradicted", f"{found}: {within}"
+        return "not resolved", f"{found}: {within}, and the claim is no more than that"
+    if ratio:
+        small = p <= rules.alpha
+        why = (
+            f"Holm p = {p:.2g}, yet nearer to 1 than {MARGIN:.0%}"
+            if small
+            else f"Holm p = {p:.2g} > {rules.alpha:g}"
+        )
+        return "not resolved", f"{found}: {why}"
+    return "not resolved", comparison.reason
+
+
+def _short_of(claim: Json, difference: Estimate) -> str:
+    """Return the end of a reason where the interval of a claim that is not resolved excludes what is claimed."""
+    ratio = claim["unit"] == "ratio"
+    effect = math.log(claim["claimed"]) if ratio else claim["claimed"]
+    end = difference.high if effect > 0 else difference.low
+    if end is None or (end >= effect if effect > 0 else end <= effect):
+        return ""
+    return f"; the interval ends at {_written(end, ratio)}, short of the claimed {_written(effect, ratio)}"
+
+
+def _written(value: float, ratio: bool) -> str:
+    return f"× {math.exp(min(value, 700.0)):.3g}" if ratio else f"{value:+.2f} points".replace("-", _MINUS)
+
+
+def beside_table(claim: Json, comparison: Comparison, row: Mapping[str, Any], family: int) -> str:
+    """Return the end of a reason where the same two arms have another verdict in the table; else nothing.
+
+    Args:
+        claim: As the plan holds it.
+        comparison: Of its two arms, within the family of claims.
+        row: The table's, of the claim's arm.
+        family: How many arms the table's verdicts are adjusted over.
+    """
+    if row["against"] != claim["against"]:
+        return ""
+    own = comparison.verdict
+    if claim["metric"] == "top1":
+        theirs = row["verdict"]
+    else:
+        words, key = (
+            (SPEED, "speed_verdict") if claim["metric"] == "images_per_second" else (SIZE, "memory_verdict")
+        )
+        own = {"better": words.more, "worse": words.less}.get(str(own), own)
+        theirs = (row[key] or {}).get("verdict")
+    if own == theirs:
+        return ""
+    return f"; the table's verdict, Holm over {counted(family, 'arm')}, is {theirs or 'none'}"

@@ -1,0 +1,65 @@
+"""Whether a record fits the place where it stands: what the plan says of that trial, the record must say too.
+
+A seal tells that a record is as it was written. One that was written for another suite or replicate, or that names
+neither the recipe nor the data it was made with, is intact all the same, and counts for nothing here. The arm's name
+is not asked for: an id does not contain it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+STRANGER = "belongs to no plan of this folder"
+"""Why the folder of a trial is set aside that neither the plan nor an earlier one of the same folder has."""
+
+
+class Places:
+    """What a plan says of the records of its trials.
+
+    Attributes:
+        plan: Its hash.
+        suite: The suite's name.
+        trials: The replicate of each trial, by its id, in the plan's order; two arms with equal recipes share trials.
+    """
+
+    def __init__(self, plan: Mapping[str, Any]) -> None:
+        self.plan, self.suite = plan["hash"], plan.get("suite")
+        self.trials = {trial["id"]: trial.get("replicate") for trial in plan["trials"]}
+        has_recipes = any(arm.get("recipe") for arm in plan.get("arms") or ())
+        self._refs = (
+            *(("recipe",) if has_recipes else ()),
+            *(("manifest",) if plan.get("manifests") else ()),
+        )
+
+    def fits(self, record: Mapping[str, Any]) -> bool:
+        """Return whether a record says of itself what the plan says of its trial. A board asks a hundred thousand."""
+        if record.get("suite") != self.suite or record.get("replicate") != self.trials[record["trial"]]:
+            return False
+        refs = record["refs"]
+        for name in self._refs:  # noqa: SIM110 - a generator takes three times as long
+            if refs.get(name) is None:
+                return False
+        return True
+
+    def misfit(self, record: Mapping[str, Any]) -> str | None:
+        """Return in what a trial's record contradicts the plan, or None."""
+        if record.get("suite") != self.suite:
+            return _of_another("suite", record.get("suite"), self.suite)
+        replicate = self.trials[record["trial"]]
+        if record.get("replicate") != replicate:
+            return _of_another("replicate", record.get("replicate"), replicate)
+        if absent := [name for name in self._refs if record["refs"].get(name) is None]:
+            return f"it names no {' and no '.join(absent)}: with what it was made is not known"
+        return None
+
+    def misfit_of_timing(self, timing: Mapping[str, Any]) -> str | None:
+        """Return in what a timing contradicts the plan, or None."""
+        for name, wanted in (("suite", self.suite), ("plan", self.plan)):
+            if timing.get(name) != wanted:
+                return _of_another(name, timing.get(name), wanted)
+        return None
+
+
+def _of_another(name: str, found: object, wanted: object) -> str:
+    return f"of another {name}: it says {found!r}, the plan {wanted!r}"
