@@ -26,7 +26,7 @@ Json = dict[str, Any]
 
 def calibration_of(
     plan: Mapping[str, Any],
-    trials: Mapping[str, ArmTrials],
+    splits: Sequence[Json],
     rows: Mapping[str, Json],
     rounds: Mapping[str, Mapping[int, Record]],
     rules: Rules,
@@ -35,7 +35,7 @@ def calibration_of(
 
     Args:
         plan: The plan as JSON.
-        trials: By arm.
+        splits: What `splits_of` found.
         rows: By arm, the rows of the board with their verdicts.
         rounds: By arm and round, the timings.
         rules: What the plan fixed.
@@ -46,7 +46,6 @@ def calibration_of(
         margin. `accuracy` and `speed` are `{copies, beyond, band}`: how many copies were judged, how many of them
         are different, and how many may be; null where none was.
     """
-    splits = [*_splits(trials, rules.seed), _round_split(rounds, rules.seed)]
     copies = [
         _copy(arm["name"], arm["copy_of"], rows[arm["name"]], rounds, rules)
         for arm in plan.get("arms", [])
@@ -114,30 +113,28 @@ def _counted(copies: Sequence[Json], differs: Callable[[Json], bool | None], rul
     return {"copies": len(judged), "beyond": sum(judged.values()), "band": band}
 
 
-def _splits(trials: Mapping[str, ArmTrials], seed: int) -> list[Json]:
-    """Return the runs split by time, slot and device: residuals of test accuracy, in points.
+def splits_of(
+    trials: Mapping[str, ArmTrials], rounds: Mapping[str, Mapping[int, Record]], seed: int
+) -> list[Json]:
+    """Return whether runs differ by when and where they ran.
 
-    The replicates in which every arm has a run, less the arm's mean over them. An arm that has fewer than half as many
-    runs as another takes no part: its gaps would take the others' replicates with them.
+    Trials are split by time, slot and device, by their residuals of test accuracy in points; timing rounds by time.
+    Of the trials those replicates take part in which every arm has a run, less the arm's mean over them. An arm that
+    has fewer than half as many runs as another takes no part: its gaps would take the others' replicates with them.
     """
-    top1 = {
-        name: own
-        for name, arm in sorted(trials.items())
-        if len(own := {at: one.top1 for at, one in arm.good.items() if one.top1 is not None}) >= 2
-    }
-    most = max(map(len, top1.values()), default=0)
-    top1 = {name: own for name, own in top1.items() if 2 * len(own) >= most}
-    whole = whole_columns((name, replicate) for name, own in top1.items() for replicate in own)
+    most = max((len(arm.top1) for arm in trials.values()), default=0)
+    runs = {name: arm for name, arm in sorted(trials.items()) if len(arm.top1) >= max(2, most / 2)}
+    whole = whole_columns((name, replicate) for name, arm in runs.items() for replicate in arm.top1)
     residuals: Cells = {}
     starts: dict[tuple[str, int], datetime] = {}
     places: dict[tuple[str, int], Any] = {}
-    for name, own in top1.items():
+    for name, arm in runs.items():
         # Without a whole replicate the runs are handed on as they are, and the test says why it is none.
-        known = whole or list(own)
-        mean = mean_of([own[replicate] for replicate in known])
-        for replicate in known:
-            cell, attempt = (name, replicate), trials[name].good[replicate]
-            residuals[cell] = own[replicate] - mean
+        taken = whole or list(arm.top1)
+        mean = mean_of([arm.top1[replicate] for replicate in taken])
+        for replicate in taken:
+            cell, attempt = (name, replicate), arm.good[replicate]
+            residuals[cell] = arm.top1[replicate] - mean
             places[cell] = attempt.rest["place"]
             if (start := _started(attempt.started_at)) is not None:
                 starts[cell] = start
@@ -151,6 +148,7 @@ def _splits(trials: Mapping[str, ArmTrials], seed: int) -> list[Json]:
         _told("time", split_p(residuals, _halves(starts), f"{seed}/time"), "no time of start", "one moment"),
         _told("slot", split_p(residuals, slots, f"{seed}/slot"), "no slot", "one slot"),
         _told("device", split_p(residuals, devices, f"{seed}/device"), "no device", "one device"),
+        _round_split(rounds, seed),
     ]
 
 

@@ -17,13 +17,9 @@ Column = Sequence[float]
 
 
 def table_of(rows: Sequence[bytes], typecode: str = "d") -> list[Column]:
-    """Return the columns of packed rows: float64 for typecode `d`, int32 for `i`; a short row ends in NaN."""
-    widths = set(map(len, rows)) or {0}
-    if len(widths) > 1:
-        missing = array("d", [math.nan]).tobytes() * (max(widths) // 8)
-        rows = [row + missing[len(row) :] for row in rows]
+    """Return the columns of packed rows of one length: float64 for typecode `d`, int32 for `i`."""
     values = array(typecode, b"".join(rows))
-    width = max(widths) // values.itemsize
+    width = len(values) // len(rows) if rows else 0
     return [values[column::width] for column in range(width)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -24,11 +25,13 @@ def curves_of(attempts: Iterable[Attempt], alpha: float = 0.05) -> dict[str, Any
     """
     attempts = list(attempts)
     told = {id(one.rest): one.rest["epoch"] for one in attempts}.values()
+    columns = table_of(_even([one.curves for one in attempts]))
+    epochs = len(columns) // len(CURVES)
     axes = [axis for axis in told if _is_axis(axis)]
     curves = {
         "epoch": list(max(axes, key=len, default=[])),
         **{
-            name: _over_replicates([one.curves[place] for one in attempts], alpha)
+            name: _over_replicates(columns[place * epochs :][:epochs], alpha)
             for place, name in enumerate(CURVES)
         },
     }
@@ -41,11 +44,24 @@ def _is_axis(epochs: Any) -> bool:
     return isinstance(epochs, list) and _NUMBERS.issuperset(map(type, epochs))
 
 
-def _over_replicates(rows: Sequence[bytes], alpha: float) -> dict[str, list[float | None]]:
+def _even(rows: Sequence[bytes]) -> Sequence[bytes]:
+    """Return packed curves of one length: those of fewer epochs end in NaN."""
+    if len(set(map(len, rows))) < 2:
+        return rows
+    width = max(map(len, rows)) // len(CURVES)
+    missing = array("d", [math.nan]).tobytes() * (width // 8)
+    parts = [(row, len(row) // len(CURVES)) for row in rows]
+    return [
+        b"".join(row[n * size : (n + 1) * size] + missing[size:] for n in range(len(CURVES)))
+        for row, size in parts
+    ]
+
+
+def _over_replicates(columns: Sequence[Column], alpha: float) -> dict[str, list[float | None]]:
     mean: list[float | None] = []
     low: list[float | None] = []
     high: list[float | None] = []
-    for column in table_of(rows):
+    for column in columns:
         values = _finite(column)
         middle = mean_of(values) if values else None
         half = _half_width(values, middle, alpha) if middle is not None and len(values) > 1 else None

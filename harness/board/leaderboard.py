@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import orjson
 from harness.board import measures, rows, speed, tuning
 from harness.board.aggregate import aggregate_of
 from harness.board.by_class import by_class_of
-from harness.board.calibration import calibration_of
+from harness.board.calibration import calibration_of, splits_of
 from harness.board.claims import Measured, claims_family, claims_of
 from harness.board.comparability import comparability_of, comparable_records, comparable_timings
 from harness.board.curves import curves_of
@@ -32,9 +32,12 @@ from harness.board.time_split import time_split_of, trials_of
 from harness.board.two_level import two_level_of
 from harness.board.verdict import Comparison, Rules, against_of, compare, rules_of
 from harness.record.attempt import Attempt, attempts_of
+from harness.record.halves import beside
 from harness.suite.plan import NON_INFERIORITY_POINTS
 
 SCHEMA = 1
+MANY = 5000
+"""Records from which a second process pays."""
 Json = dict[str, Any]
 
 
@@ -50,7 +53,6 @@ class Study:
         waits: By arm, why its rounds are not judged yet.
         chances: By arm, the accuracy of guessing, in points.
         against: By arm, what it is compared with; the baseline of a cell names itself.
-        curves: By arm, over replicates.
         rules: What the plan fixed.
     """
 
@@ -61,7 +63,6 @@ class Study:
     waits: Mapping[str, str]
     chances: Mapping[str, float]
     against: Mapping[str, str]
-    curves: Mapping[str, Json]
     rules: Rules
 
 
@@ -96,21 +97,24 @@ def build(
     rules = rules_of(plan, test_count_of(plan, arms.get(name, {})))
     against = {arm: against_of(plan, arms[arm]) for arm in arms}
     chances = {arm: chance_of(plan, arms[arm], trials[arm]) for arm in arms}
-    curves = {arm: curves_of(trials[arm].good.values(), rules.alpha) for arm in arms}
     rounds, measured = speed.rounds_of(timings), rounds_measured(timings)
     waits = {
         arm: why
         for arm, base in against.items()
         if (why := wait_for_rounds(measured, rounds_planned(plan), arm, base))
     }
-    board_rows = _judged(Study(plan, arms, trials, rounds, waits, chances, against, curves, rules))
+    study = Study(plan, arms, trials, rounds, waits, chances, against, rules)
+    with beside(lambda: _apart(study), is_worth_it=len(accuracy.members) >= MANY) as apart:
+        board_rows = _judged(study)
+        ranks, intervals = rank_intervals(board_rows, trials, chances, against, rules, why_no_verdicts(plan))
+        curves, by_class, splits = apart
+    for arm, row in board_rows.items():
+        row["rank_interval"] = intervals.get(arm)
+        row["equal_compute"] = _equal_compute(row, board_rows, curves)
     counted = rests_of(one for arm in trials.values() for one in arm.counted.values())
     notes += [*accuracy.notes, *accuracy_stamps(counted, shared), *pace.notes]
     previews, left_out = previews_of(plan, preview)
     notes += [*left_out, *set_aside_stamps(set_aside, shared)]
-    ranks, intervals = rank_intervals(board_rows, trials, chances, against, rules, why_no_verdicts(plan))
-    for arm, row in board_rows.items():
-        row["rank_interval"] = intervals.get(arm)
     claims = claims_of(plan, Measured(arms, board_rows, trials, chances, rounds, measured), rules)
     return {
         "schema": SCHEMA,
@@ -136,12 +140,19 @@ def build(
         "hosts": _known(shared_of([*counted, *timings], "host", shared)),
         "code": _known(shared_of(counted, "code", shared)),
         "reproduce": _reproduce(plan, counted, shared),
-        "by_class": by_class_of(plan, trials, rules.alpha),
-        "calibration": calibration_of(plan, trials, board_rows, rounds, rules),
+        "by_class": by_class,
+        "calibration": calibration_of(plan, splits, board_rows, rounds, rules),
         **({"previews": previews} if previews else {}),
         **({"claims": claims} if claims else {}),
         **({"tuning": tuned} if (tuned := tuning.tuning_of(plan)) else {}),
     }
+
+
+def _apart(study: Study) -> Iterator[Any]:
+    """Yield the curves, the classes and the splits: no verdict hangs on them."""
+    yield {arm: curves_of(study.trials[arm].good.values(), study.rules.alpha) for arm in study.arms}
+    yield by_class_of(study.plan, study.trials, study.rules.alpha)
+    yield splits_of(study.trials, study.rounds, study.rules.seed)
 
 
 def _judged(study: Study) -> dict[str, Json]:
@@ -180,10 +191,10 @@ def _judged(study: Study) -> dict[str, Json]:
     for arm, row in board_rows.items():
         base = study.against[arm]
         row |= {"baseline": arm == base, "against": base, **_compared(comparisons.get(arm), extents[arm][1])}
-        row |= {"two_level": extents[arm][0], "p_better": None, "equal_compute": None}
+        row |= {"two_level": extents[arm][0], "p_better": None}
         row |= parents_of(arm, arms, trials[arm], board_rows)
         if pairs.get(arm) and base in arms:
-            row |= _beside(study, arm, row, board_rows[base])
+            row["p_better"] = _p_better(study, arm)
         if not row.get("compared", True):
             row["reason"] = "not compared: trained for other arms, neither ranked nor tested"
         row |= speeds[arm] | paces[arm]
@@ -205,19 +216,24 @@ def _judged(study: Study) -> dict[str, Json]:
     return board_rows
 
 
-def _beside(study: Study, arm: str, row: Json, base: Json) -> Json:
-    """Return what else tells an arm from its baseline: the odds of a replicate, accuracy at equal compute."""
+def _p_better(study: Study, arm: str) -> Json | None:
+    """Return the odds that a replicate of an arm is more accurate than one of its baseline."""
     other = study.against[arm]
-    return {
-        "p_better": rows.better_of(
-            study.trials[arm],
-            study.trials[other],
-            study.chances[arm],
-            study.chances[other],
-            study.rules.alpha / study.rules.family,
-        ),
-        "equal_compute": equal_compute_of(row, base, study.curves[arm], study.curves[other]),
-    }
+    return rows.better_of(
+        study.trials[arm],
+        study.trials[other],
+        study.chances[arm],
+        study.chances[other],
+        study.rules.alpha / study.rules.family,
+    )
+
+
+def _equal_compute(row: Json, board_rows: Mapping[str, Json], curves: Mapping[str, Json]) -> Json | None:
+    """Return accuracy at equal compute of an arm that is compared with another; else None."""
+    arm, base = row["arm"], row["against"]
+    if row["difference"] is None or base not in board_rows:
+        return None
+    return equal_compute_of(row, board_rows[base], curves[arm], curves[base])
 
 
 def _compared(comparison: Comparison | None, two_level: Json | None) -> Json:

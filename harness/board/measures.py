@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from harness.board.select import ArmTrials, Record, number_at, numbers_at, value_at
+from harness.board.select import ArmTrials, Record, counted_rests, number_at, numbers_at, value_at
 from harness.board.statistics import mean_of, median_of
 from harness.record.attempt import Attempt
 
@@ -53,7 +53,9 @@ def _augmentation_costs(timings: Iterable[Record]) -> list[Json]:
 def trained(trials: ArmTrials, target: float | None) -> Json:
     """Return what an arm's records hold of these: its loaders, and its time to the target that the plan sets."""
     found: Json = {}
-    modes = Counter(value_at(one.rest, "loader", "mode") for one in trials.good.values())
+    modes: Counter[Any] = Counter()
+    for rest, count in counted_rests(trials.good.values()):
+        modes[value_at(rest, "loader", "mode")] += count
     if loaders := {str(mode): number for mode, number in modes.items() if mode is not None}:
         found["loaders"] = dict(sorted(loaders.items()))
     if target is not None:
@@ -77,15 +79,20 @@ def stamps_of(trials: ArmTrials, rounds: Mapping[int, Record]) -> list[str]:
         stamps.append(
             f"input-bound: data is waited for in {share:.0%} of a step, in {len(bound)} of {len(rounds)} rounds"
         )
-    leaks = [leak for one in trials.good.values() if isinstance(leak := one.rest["leak"], dict)]
+    rests = counted_rests(trials.good.values())
+    leaks = [leak for rest, count in rests for _ in range(count) if isinstance(leak := rest["leak"], dict)]
     if leaks:
         worst = max(leaks, key=lambda leak: number_at(leak, "growth_share") or 0.0)
         stamps.append(
             f"leak: {worst.get('kind')} memory grows by {number_at(worst, 'growth_share') or 0.0:.1%} in "
             f"{LEAK_EPOCHS} epochs, in {len(leaks)} of {len(trials.good)} replicates"
         )
-    modes = (one.rest["mode"] for one in trials.good.values())
-    together = [number for number in numbers_at(modes, "together") if number > 1]
+    together = [
+        number
+        for rest, count in rests
+        for number in numbers_at([rest["mode"]] * count, "together")
+        if number > 1
+    ]
     if together:
         at_once = " or ".join(f"{number:g}" for number in sorted(set(together)))
         stamps.append(
@@ -98,11 +105,11 @@ def stamps_of(trials: ArmTrials, rounds: Mapping[int, Record]) -> list[str]:
 def gradient_norms_of(attempts: Iterable[Attempt]) -> dict[str, list[float | None]]:
     """Return by layer its gradient norm in each epoch, the mean over replicates; empty where none holds any."""
     found: dict[str, list[list[Any]]] = {}
-    for attempt in attempts:
-        norms = attempt.rest["gradient_norms"]
+    for rest, count in counted_rests(attempts):
+        norms = rest["gradient_norms"]
         for layer, curve in norms.items() if isinstance(norms, dict) else ():
             if isinstance(curve, list):
-                found.setdefault(str(layer), []).append(curve)
+                found.setdefault(str(layer), []).extend([curve] * count)
     return {layer: _by_epoch(curves) for layer, curves in found.items()}
 
 

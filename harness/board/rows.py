@@ -20,11 +20,10 @@ ORDER_DECLARED = ("data", "dataset", "sampler", "order", "batch_size", "budget")
 
 def test_top1(trials: ArmTrials, chance: float) -> dict[int, float]:
     """Return test accuracy by replicate, in points; a replicate that the arm itself failed has chance accuracy."""
-    good = trials.good
-    return {
-        replicate: chance if replicate not in good or one.top1 is None else one.top1
-        for replicate, one in trials.counted.items()
-    }
+    top1 = trials.top1
+    if len(top1) == len(trials.counted):  # nearly always
+        return dict(top1)
+    return {replicate: top1.get(replicate, chance) for replicate in trials.counted}
 
 
 def shown(value: Estimate | None) -> Json | None:
@@ -64,15 +63,15 @@ def row_of(arm: Json, trials: ArmTrials, chance: float, alpha: float) -> Json:
         "attempts": len(trials.attempts),
         # Chance accuracy stands for single failures; an arm that has nothing but failures has no accuracy.
         "top1": shown(estimate(list(test_top1(trials, chance).values()), alpha)) if good else None,
-        "nll": shown(estimate(known(one.nll for one in good), alpha)),
+        "nll": shown(estimate(known([one.nll for one in good]), alpha)),
         "metrics": {
-            name: shown(estimate(known(number_at(one.rest, "metrics", name) for one in good), alpha))
+            name: shown(estimate(known([number_at(one.rest, "metrics", name) for one in good]), alpha))
             for name in _names(trials, "metrics")
         },
-        "validation_top1": _mean(known(one.validation_top1 for one in good)),
-        "parameters": _middle(known(one.parameters for one in good)),
-        "training_flops": _middle(known(one.training_flops for one in good)),
-        "train_seconds": _mean(known(one.seconds[_TRAIN] for one in good)),
+        "validation_top1": _mean(known([one.validation_top1 for one in good])),
+        "parameters": _middle(known([one.parameters for one in good])),
+        "training_flops": _middle(known([one.training_flops for one in good])),
+        "train_seconds": _mean(known([one.seconds[_TRAIN] for one in good])),
         "observables": _observables(trials),
         "varies": list(arm.get("varies") or []),
         "recipe": arm.get("recipe"),
@@ -243,7 +242,7 @@ def _observables(trials: ArmTrials) -> Mapping[str, Json]:
     found: dict[str, Json] = {}
     for trick in _names(trials, "observables"):
         told = [value_at(one.rest, "observables", trick) for one in trials.good.values()]
-        if values := known(number_at(one, "value") for one in told):
+        if values := known([number_at(one, "value") for one in told]):
             found[trick] = {
                 "name": str(next((name for one in told if (name := value_at(one, "name"))), "")),
                 "mean": mean_of(values),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,8 @@ class ArmTrials:
         attempts: Every record of its trials, by replicate and attempt.
         counted: The record that counts, by replicate; a replicate that only the machine has stopped has none.
         good: Those of them that completed with a finite test accuracy.
+        top1: Of the good ones the test accuracy, in points.
+        changed: Replicates whose counted record says that global state was changed.
     """
 
     name: str
@@ -30,16 +33,24 @@ class ArmTrials:
     attempts: list[tuple[int, Attempt]] = field(default_factory=list)
     counted: dict[int, Attempt] = field(default_factory=dict)
     good: dict[int, Attempt] = field(default_factory=dict)
+    top1: dict[int, float] = field(default_factory=dict)
+    changed: set[int] = field(default_factory=set)
 
-    @property
-    def changed(self) -> set[int]:
-        """Return the replicates whose counted record says that global state was changed."""
-        return {replicate for replicate, one in self.counted.items() if one.rest["changes"]}
+    def __post_init__(self) -> None:
+        self.top1.update({at: one.top1 for at, one in self.good.items() if one.top1 is not None})
+        self.changed.update(at for at, one in self.counted.items() if one.rest["changes"])
 
 
 def rests_of(attempts: Iterable[Attempt]) -> list[Mapping[str, Any]]:
     """Return what attempts have under `rest`, each of them once: it is shared by many."""
-    return list({id(one.rest): one.rest for one in attempts}.values())
+    return [rest for rest, _ in counted_rests(attempts)]
+
+
+def counted_rests(attempts: Iterable[Attempt]) -> list[tuple[Mapping[str, Any], int]]:
+    """Return what attempts have under `rest`, each of them once, and how many have it."""
+    rests = [one.rest for one in attempts]
+    counts = Counter(map(id, rests))
+    return [(rest, counts[place]) for place, rest in dict(zip(map(id, rests), rests, strict=True)).items()]
 
 
 def value_at(record: object, *keys: str) -> Any:
@@ -66,7 +77,7 @@ def is_good(record: Record) -> bool:
     return record.get("status") == "completed" and number_at(record, "results", "test", "top1") is not None
 
 
-def known(values: Iterable[float | None]) -> list[float]:
+def known(values: Sequence[float | None]) -> list[float]:
     """Return the numbers among `values`."""
     return [value for value in values if value is not None]
 
@@ -105,16 +116,14 @@ def select(plan: Mapping[str, Any], attempts: Iterable[Attempt]) -> tuple[dict[s
 
 def _arm_trials(name: str, members: Mapping[int, list[Attempt]]) -> ArmTrials:
     """Enter attempts as they ended: the first that ended for good stands, there are no second tries."""
-    trials = ArmTrials(name, tuple(sorted(members)))
-    for replicate in trials.planned:
-        for attempt in _as_ended(members[replicate]):
-            trials.attempts.append((replicate, attempt))
-            status = attempt.status
-            if replicate not in trials.counted and (status == "completed" or status in FAILED_BY_ARM):
-                trials.counted[replicate] = attempt
-                if status == "completed" and attempt.top1 is not None:
-                    trials.good[replicate] = attempt
-    return trials
+    planned = tuple(sorted(members))
+    attempts = [(replicate, one) for replicate in planned for one in _as_ended(members[replicate])]
+    counted: dict[int, Attempt] = {}
+    for replicate, one in attempts:
+        if one.status == "completed" or one.status in FAILED_BY_ARM:
+            counted.setdefault(replicate, one)
+    good = {at: one for at, one in counted.items() if one.status == "completed" and one.top1 is not None}
+    return ArmTrials(name, planned, attempts, counted, good)
 
 
 def _as_ended(attempts: list[Attempt]) -> Iterable[Attempt]:

@@ -4,21 +4,20 @@ The t interval over replicates speaks of this test set alone. Here seeds i and e
 Y_ij = mu + a_i + b_j + e_ij, of which every replicate's stored correctness gives one row. With the mean squares of the
 two-way table without repetition (Searle, Casella and McCulloch, Variance Components, 1992, section 4.7),
 
-    Var(mean) = (MS_seeds + max(MS_examples - MS_rest, 0)) / (n m).
+    Var(mean) = (MS_seeds + max(MS_examples - MS_rest, 0)) / (n m),
+    h^2 = (t_{n-1}^2 MS_seeds + t_{m-1}^2 max(MS_examples - MS_rest, 0)) / (n m).
 
-* An accuracy p has Wilson's limits (1927) with p (1 - p) / Var for the number of examples, never more than m, so
-  that they stay within 0 and 100 %, and with Student's t for z. Its degrees of freedom are Satterthwaite's (1946),
-  but never fewer than the n - 1 of MS_seeds; the positive part and that bound are Hillis's (Statistics in Medicine
-  26, 2007, 596), from the same design with readers for seeds and patients for examples. In the middle these are the
-  limits p +- t sqrt(Var) to within t^2 (1 - 2 p) Var / (2 p (1 - p)). Near 100 % those, which such a table calls for,
-  miss up to half of all true accuracies, since a test set without a mistake shows no spread; so does Var, and then
-  all m examples count as one trial each (Korn and Graubard, Survey Methodology 24, 1998, 193, for samples in clusters).
-* A difference has Y_ij in {-1, 0, 1} and no such edge: its limits lie sqrt(t_{n-1}^2 MS_seeds + t_{m-1}^2 max(
-  MS_examples - MS_rest, 0)) / sqrt(n m) from the mean, the half-widths of two intervals added in squares (MOVER;
-  Zou and Donner, Statistics in Medicine 27, 2008, 1693). One quantile for both by Satterthwaite is narrower and at 3
-  seeds misses 7.8 % at a level of 5 %, and 2.5 % at 0.5 %, which is what one of ten arms gets; each part by its own
-  misses 4 % and 0.3 %, and is 1.3 times as wide at 3 seeds, 1.1 at 5. Where the second part is 0, it is the t interval
-  over replicates.
+h joins the half-widths of two intervals, over seeds and over examples, each with Student's t of its own degrees of
+freedom (MOVER; Zou and Donner, Statistics in Medicine 27, 2008, 1693); where the second part is 0, it is that of the t
+interval over replicates. One quantile for both, by Satterthwaite's degrees, is narrower by a quarter at 3 seeds and by
+a tenth at 5, but at 3 it misses 7.8 % at a level of 5 % and 2.5 % at 0.5 %, which is what one of ten arms gets.
+
+* A difference has Y_ij in {-1, 0, 1}, and the limits mean - h and mean + h.
+* An accuracy p has Wilson's limits (1927), (p - q)^2 = q (1 - q) z^2 / count, solved for q, with p (1 - p) / h^2 for
+  count / z^2: an effective number of examples, as for samples in clusters (Korn and Graubard, Survey Methodology 24,
+  1998, 193). In the middle they lie h^2 (1/2 - p) / (p (1 - p)) nearer to one half than p - h and p + h. Near 100 %
+  those would miss up to half of all true accuracies, and reach beyond 100 %: a test set with hardly a mistake shows
+  hardly a spread. For the same reason no effective number is above m, which is what counts where nothing varies.
 
 Two seeds give one degree of freedom, and a spread that is 0 by luck alone: they have no interval.
 
@@ -108,19 +107,17 @@ def _difference(
         sum((row ^ base).bit_count() for row, base in pairs),
         examples,
     )
-    if parts.seeds + parts.examples == 0.0 and parts.rest > 0.0:
+    half = parts.half_width(alpha)
+    if half == 0.0 and parts.rest > 0.0:
         return None
-    by_seed, by_example = (student_t_quantile(alpha / 2, count - 1) for count in (parts.n, parts.m))
-    half = math.sqrt(by_seed**2 * parts.seeds + by_example**2 * parts.examples)
     return _told(max(-1.0, parts.mean - half), min(1.0, parts.mean + half), parts)
 
 
 def _accuracy(parts: _Parts, alpha: float) -> Json:
     """Return Wilson's limits, by the number of examples that would vary as much."""
-    p, variance, count, degrees = parts.mean, parts.seeds + parts.examples, float(parts.m), parts.m - 1.0
-    if variance > 0.0:
-        count, degrees = min(count, p * (1.0 - p) / variance), parts.degrees
-    share = student_t_quantile(alpha / 2, degrees) ** 2 / count
+    p, least = parts.mean, student_t_quantile(alpha / 2, parts.m - 1) ** 2 / parts.m
+    # z^2 / count; a mean of 0 or 1 leaves no half-width.
+    share = max(least, parts.half_width(alpha) ** 2 / (p * (1.0 - p))) if 0.0 < p < 1.0 else least
     centre = (p + share / 2) / (1.0 + share)
     half = math.sqrt(share * (p * (1.0 - p) + share / 4)) / (1.0 + share)
     # At 0 and 1 the nearer limit is p itself, but for rounding.
@@ -142,7 +139,6 @@ class _Parts:
         seeds: MS_seeds / (n m).
         examples: max(MS_examples - MS_rest, 0) / (n m).
         rest: MS_rest / (n m).
-        degrees: Satterthwaite's of `seeds` and `examples` together, at least n - 1.
     """
 
     n: int
@@ -151,7 +147,11 @@ class _Parts:
     seeds: float
     examples: float
     rest: float
-    degrees: float
+
+    def half_width(self, alpha: float) -> float:
+        """Return h at level 1 - `alpha`."""
+        by_seed, by_example = (student_t_quantile(alpha / 2, count - 1) for count in (self.n, self.m))
+        return math.sqrt(by_seed**2 * self.seeds + by_example**2 * self.examples)
 
 
 def _parts(rows: Sequence[int], column_squares: int, squares: int, m: int) -> _Parts:
@@ -169,12 +169,10 @@ def _parts(rows: Sequence[int], column_squares: int, squares: int, m: int) -> _P
     by_example = m * column_squares - total * total
     rest = n * m * squares - total * total - by_seed - by_example
     degrees = (n - 1, m - 1, (n - 1) * (m - 1))
-    parts = [one / (n * m) ** 2 / df for one, df in zip((by_seed, by_example, rest), degrees, strict=True)]
-    seeds, examples, error = parts
-    summed = seeds + max(examples - error, 0.0)
-    spread = sum(one * one / df for one, df in zip(parts, degrees, strict=True))
-    satterthwaite = max(n - 1.0, summed * summed / spread if spread else 0.0)
-    return _Parts(n, m, total / (n * m), seeds, max(examples - error, 0.0), error, satterthwaite)
+    seeds, examples, error = (
+        one / (n * m) ** 2 / df for one, df in zip((by_seed, by_example, rest), degrees, strict=True)
+    )
+    return _Parts(n, m, total / (n * m), seeds, max(examples - error, 0.0), error)
 
 
 def column_counts(rows: Sequence[int]) -> list[int]:

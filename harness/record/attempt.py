@@ -58,7 +58,7 @@ class Attempt(NamedTuple):
         parameters: How many.
         training_flops: In all.
         seconds: By `SECONDS`.
-        curves: By `CURVES`, float64 a number an epoch, packed; NaN where there is none.
+        curves: By `CURVES` one after the other, float64 a number an epoch, packed; NaN where there is none.
         class_correct: Hits by class on the test split, int32 packed.
         confusion: Counts, target by prediction, int32 packed.
         reliability: float64 packed: examples by bin of confidence, hits by bin, sum of confidence by bin.
@@ -82,7 +82,7 @@ class Attempt(NamedTuple):
     parameters: float | None
     training_flops: float | None
     seconds: tuple[float | None, ...]
-    curves: tuple[bytes, ...]
+    curves: bytes
     class_correct: bytes | None
     confusion: bytes | None
     reliability: bytes | None
@@ -134,7 +134,7 @@ def attempt_of(record: Mapping[str, Any]) -> Attempt:
         finite(get("parameters")),
         finite(_table(get("budget")).get("training_flops")),
         tuple([finite(seconds.get(name)) for name in SECONDS]),
-        tuple([_curve(curves.get(name)) for name in CURVES]),
+        _curves([curves.get(name) for name in CURVES]),
         _counts(test.get("class_correct")),
         _counts(test.get("confusion")),
         _bins(test.get("reliability")),
@@ -157,13 +157,17 @@ def _table(value: object) -> Json:
     return value if isinstance(value, dict) else _EMPTY
 
 
-def _curve(values: object) -> bytes:
-    if not isinstance(values, list):
-        return b""
+def _curves(columns: list[Any]) -> bytes:
     try:
-        return array("d", values).tobytes()
-    except (TypeError, OverflowError):  # a null among them: an epoch that diverged
-        return array("d", [math.nan if (one := finite(value)) is None else one for value in values]).tobytes()
+        one, two, three, four = columns
+        if len(one) == len(two) == len(three) == len(four):
+            return array("d", one + two + three + four).tobytes()
+    except (TypeError, OverflowError):  # a null among them: an epoch that diverged, a curve that is absent
+        pass
+    lists = [column if isinstance(column, list) else [] for column in columns]
+    epochs = range(max(map(len, lists)))
+    numbers = (finite(column[epoch]) if epoch < len(column) else None for column in lists for epoch in epochs)
+    return array("d", [math.nan if one is None else one for one in numbers]).tobytes()
 
 
 def _counts(values: object) -> bytes | None:

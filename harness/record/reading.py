@@ -21,7 +21,8 @@ from harness.record.attempt import Attempt, attempt_of, rest_key
 from harness.record.halves import in_two
 from harness.record.place import STRANGER, Places
 from harness.record.plans import trial_ids
-from harness.record.record import FINAL, ended_order, open_sealed
+from harness.record.record import FINAL, ended_order, open_sealed, open_unshaped
+from harness.record.shape import is_plain, misshapen
 from harness.registry.digests import digest_json
 
 Json = dict[str, Any]
@@ -120,30 +121,55 @@ def _flat_parts(folder: str, trials: Sequence[str], places: Places) -> Iterator[
     Yields:
         The distinct `rest` as JSON, the attempts with the place of theirs among these, what is set aside, other names.
     """
+    shapes: set[bytes] = set()
     for start in range(0, len(trials), _AT_ONCE):
         rests: dict[bytes, int] = {}
         attempts: list[Any] = []
         odd: Reading[Json] = Reading([])
         for trial in trials[start : start + _AT_ONCE]:
-            usual = _usual(folder, trial)
-            if usual is not None and not places.fits(usual):
-                usual = None  # read again, for the reason
-            if usual is None:
+            found = _usual(folder, trial, places, shapes)
+            if found is None:
                 other = read_trial(folder, trial, places)
                 _add(odd, other)
-            for record in other.records if usual is None else (usual,):
-                *facts, rest = attempt_of(record)
-                attempts.append((*facts, rests.setdefault(rest_key(rest), len(rests))))
+            for *facts, rest in map(_keyed, other.records) if found is None else (found,):
+                attempts.append((*facts, rests.setdefault(rest, len(rests))))
         yield list(rests), attempts, odd.set_aside, odd.others
 
 
-def _usual(folder: str, trial: str) -> Json | None:
-    """Return the intact first attempt that stands alone in a trial's folder; None where it is otherwise."""
-    if names_in(f"{folder}/{trial}") != [USUAL]:
+def _usual(folder: str, trial: str, places: Places, shapes: set[bytes]) -> tuple[Any, ...] | None:
+    """Return, as `_keyed` does, the attempt that stands alone in a trial's folder and is as it should be.
+
+    Args:
+        folder: Where the trials' folders stand.
+        trial: Its id.
+        places: What the plan says of it.
+        shapes: Of which `rest` the types have been looked at: a hundred thousand records have a few hundred of them.
+
+    Returns:
+        None where there is anything else to be said: `read_trial` says it.
+    """
+    own = f"{folder}/{trial}"
+    if names_in(own) != [USUAL]:
         return None
-    record = read_record(f"{folder}/{trial}/{USUAL}")
-    is_usual = isinstance(record, dict) and record.get("trial") == trial and record.get("attempt") == 0
-    return record if is_usual else None  # type: ignore[return-value]
+    try:
+        record = open_unshaped(_bytes_of(f"{own}/{USUAL}"))
+    except (OSError, ValueError):
+        return None
+    number = record.get("attempt")
+    if record.get("trial") != trial or number != 0 or type(number) is not int or not places.fits(record):
+        return None
+    found = _keyed(record)
+    if found[-1] not in shapes or not is_plain(record):
+        if misshapen(record):
+            return None
+        shapes.add(found[-1])
+    return found
+
+
+def _keyed(record: Json) -> tuple[Any, ...]:
+    """Return an attempt with its `rest` as JSON."""
+    *facts, rest = attempt_of(record)
+    return (*facts, rest_key(rest))
 
 
 def read_trial(folder: str, trial: str, places: Places | None = None) -> Reading[Json]:

@@ -173,6 +173,14 @@ def open_sealed(data: bytes) -> dict[str, Any]:
         ValueError: With what is wrong, where it is no record of this schema, not as it was sealed, misshapen, or
             of no known status.
     """
+    record = open_unshaped(data)
+    if reason := misshapen(record):
+        raise ValueError(reason)
+    return record
+
+
+def open_unshaped(data: bytes) -> dict[str, Any]:
+    """Return the same without having looked whether it is misshapen."""
     if not data:
         raise ValueError("empty")
     try:
@@ -189,8 +197,6 @@ def open_sealed(data: bytes) -> dict[str, Any]:
         raise ValueError("no record: it has no status or no refs")
     if record["status"] not in _STATUSES:
         raise ValueError(f"status is {record['status']!r}, expected one of {', '.join(sorted(_STATUSES))}")
-    if reason := misshapen(record):
-        raise ValueError(reason)
     return record
 
 

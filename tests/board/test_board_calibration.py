@@ -338,16 +338,21 @@ def test_an_arm_with_few_runs_leaves_the_others_theirs_and_no_whole_replicate_is
 
 
 def test_tables_with_gaps_keep_the_level() -> None:
-    """Time splits of tables in which a fifth of the runs is missing: at .05, over 400 of them."""
+    """Time splits of tables in which 30 % of the runs are missing: at .05, over 400 of them.
+
+    With the arm's mean in place of what is missing, it is 56 of them.
+    """
     hits = tested = 0
     draw = np.random.default_rng(7)
     for seed in range(400):
-        residuals = {cell: value for cell, value in table(3, 14, seed).items() if draw.random() > 0.2}
+        runs = {cell: value for cell, value in table(3, 14, seed).items() if draw.random() > 0.3}
+        means = {arm: np.mean([v for cell, v in runs.items() if cell[0] == arm]) for arm, _ in runs}
+        residuals = {cell: float(value - means[cell[0]]) for cell, value in runs.items()}
         labels = {cell: "first" if cell[1] < 7 else "second" for cell in residuals}
         split = split_p(residuals, labels, f"{seed}")
         tested += split.p is not None
         hits += split.p is not None and split.p <= 0.05
-    assert tested > 390
+    assert tested > 320
     assert hits <= stats.binom.ppf(0.999, 400, 0.05)
 
 
@@ -437,7 +442,9 @@ def test_what_the_baseline_observes_as_well_is_no_proof_of_what_an_arm_adds(inpu
         own["observables"] = other["observables"] = {"trick ema": {"name": "distance", "value": 0.2}}
     row = next(row for row in board_of(given)["rows"] if row["arm"] == "arm")
     assert row["stamps"] == ["no-op: weights and outputs equal the baseline's, bit for bit"]
-    assert row["verdict"] is None and row["reason"].startswith("no verdict: a no-op, weights and outputs equal")
+    assert row["verdict"] is None and row["reason"].startswith(
+        "no verdict: a no-op, weights and outputs equal"
+    )
     for own in given.of("arm"):
         own["observables"] = {**own["observables"], "trick checkpointing": {"name": "n", "value": 3.0}}
     row = next(row for row in board_of(given)["rows"] if row["arm"] == "arm")

@@ -186,3 +186,68 @@ def test_equal_compute_is_null_where_curves_are_absent_or_damaged(curves: Json) 
     assert equal_compute_of(row, row, curves, good) is None
     assert equal_compute_of(row, row, good, curves) is None
     assert equal_compute_of({"training_flops": None}, row, good, good) is None
+
+
+def test_two_pairs_of_accuracy_show_nothing_to_be_kept(inputs: Any) -> None:
+    given = timed(inputs, {"quick": 1.5})
+    base = {record["replicate"]: record["results"]["test"]["top1"] for record in given.of("plain")}
+    for record in given.of("quick"):
+        record["results"]["test"]["top1"] = base[record["replicate"]]
+        if record["replicate"] >= 2:
+            record["changes"] = ["os.environ"]
+    told = row_of(board_of(given), "quick")["speed_verdict"]
+    # Two equal pairs have no spread, and a t test without spread is as sure as one can be.
+    assert told["non_inferior"] == {"p": 0.0, "margin": 0.2, "pairs": 2, "holds": False}
+    assert (told["verdict"], told["p"]) == (None, None)
+    assert told["reason"].endswith("than 0.2 points below the baseline's (2 pairs, and it takes 6)")
+
+
+def test_while_planned_rounds_are_missing_a_verdict_waits(inputs: Any) -> None:
+    given = timed(inputs, {"quick": 1.5, "other": 1.2}, rounds=9)
+    last = given.timings.pop(
+        next(i for i, t in enumerate(given.timings) if (t["arm"], t["round"]) == ("quick", 8))
+    )
+    board = board_of(given)
+    told = row_of(board, "quick")
+    wanted = "no verdict: interim, 8 of 9 timing rounds; verdicts are given when all planned timing rounds are there"
+    for key in ("speed_verdict", "memory_verdict"):
+        assert (told[key]["verdict"], told[key]["reason"], told[key]["p"]) == (None, wanted, None)
+    assert told["speed_verdict"]["ratio"]["mean"] == pytest.approx(1.5, rel=0.01)  # shown
+    assert row_of(board, "other")["speed_verdict"]["verdict"] == "faster"
+    # A round that failed is there.
+    given.timings.append(last | {"status": "oom", "images_per_second": None})
+    assert row_of(board_of(given), "quick")["speed_verdict"]["verdict"] == "faster"
+
+
+def test_a_speed_verdict_takes_seven_rounds_whatever_the_family_and_tells_of_short_ones(inputs: Any) -> None:
+    told = row_of(board_of(timed(inputs, {"quick": 1.5}, rounds=6)), "quick")["speed_verdict"]
+    assert told["verdict"] is None and "6 timing rounds, and a family of 1 takes 7" in told["reason"]
+    given = timed(inputs, {"quick": 1.5}, rounds=7)
+    given.plan["timing"]["seconds"] = 5.0
+    told = row_of(board_of(given), "quick")["speed_verdict"]
+    assert told["verdict"] == "faster" and "steady" not in told["reason"]
+    given.plan["timing"]["seconds"] = 1.0
+    row = row_of(board_of(given), "quick")
+    assert row["speed_verdict"]["verdict"] == "faster"
+    assert row["speed_verdict"]["reason"].endswith(
+        "; 1 s of steady state a round, a claim takes 5 ([timing] seconds = 5)"
+    )
+    assert "steady" not in row["memory_verdict"]["reason"]  # what was allocated does not hang on the seconds
+
+
+def test_a_verdict_beside_an_interval_that_holds_no_difference_says_so(inputs: Any) -> None:
+    # Seven rounds of one sign: p = 2/128 whatever their size; with one far off the t interval holds 1.
+    given = timed(inputs, {"quick": 1.0}, rounds=7)
+    for timing in given.timings:
+        factor = [1.02] * 6 + [2.0]
+        timing["images_per_second"] = 1000.0 * (factor[timing["round"]] if timing["arm"] == "quick" else 1.0)
+    told = row_of(board_of(given), "quick")["speed_verdict"]
+    assert told["verdict"] == "faster" and told["ratio"]["low"] < 1.0
+    assert told["reason"].endswith("; the t interval, which is simultaneous, still contains 1")
+    for record, other in zip(given.of("quick"), given.of("plain"), strict=True):
+        gained = 20.0 if record["replicate"] == 0 else 0.5
+        record["results"]["test"]["top1"] = other["results"]["test"]["top1"] - 15.0 + gained
+        other["results"]["test"]["top1"] -= 15.0
+    row = row_of(board_of(given), "quick")
+    assert row["verdict"] == "better" and row["difference"]["low"] < 0.0
+    assert row["reason"].endswith("; the t interval, which is simultaneous, still contains 0")
