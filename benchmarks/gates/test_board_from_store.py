@@ -33,7 +33,7 @@ from pathlib import Path
 from harness.board.leaderboard import build
 from harness.board.write import write
 from harness.record import index
-from harness.record.compact import without_collecting
+from harness.record.reading import without_collecting
 from harness.record.store import Store
 def clock():
     own, child = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
@@ -47,7 +47,7 @@ if sys.argv[2] == "unchanged":
     assert found is not None
 else:
     with without_collecting():
-        start = clock(); plan = store.read_plan(); reading = store.read(plan, is_compact=True); lap("read", start)
+        start = clock(); plan = store.read_plan(); reading = store.read_flat(plan); lap("read", start)
         start = clock()
         board = build(plan, reading.records, reading.timings, reading.set_aside, shared=reading.shared)
         lap("build", start)
@@ -95,16 +95,20 @@ def make_store(root: Path, arms: int, replicates: int) -> None:
     store = Store(root)
     plan["hash"] = digest_json(plan)
     store.write_plan(plan)
-    host = store.share({"accuracy": {"cpu": "A CPU"}, "speed": {"cores": 2}})
+    refs = {
+        "host": store.share({"accuracy": {"cpu": "A CPU"}, "speed": {"cores": 2}}),
+        "recipe": store.share(recipe),
+        "manifest": store.share(manifest),
+    }
     for trial in trials:
-        body = record_of(trial, plan["hash"], host, draw)
+        body = record_of(trial, plan["hash"], refs, draw)
         whole = {**body, "content_hash": digest_bytes(canonical(body))}
         folder = root / "trials" / trial["id"]
         folder.mkdir(parents=True)
         (folder / "0.json").write_bytes(canonical(whole))
 
 
-def record_of(trial: Json, plan: str, host: str, draw: random.Random) -> Json:
+def record_of(trial: Json, plan: str, refs: Json, draw: random.Random) -> Json:
     """Return a record of about 5 KB, as trials write them, without its content hash."""
     right = [min(TEST // CLASSES, max(0, round(draw.gauss(600, 20)))) for _ in range(CLASSES)]
     wrong = [[(1000 - one) // 9] * CLASSES for one in right]
@@ -176,7 +180,7 @@ def record_of(trial: Json, plan: str, host: str, draw: random.Random) -> Json:
         "observables": {},
         "chance_top1": 10.0,
         "data_wait_share": 0.02,
-        "refs": {"host": host},
+        "refs": refs,
     }
 
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from harness.board.band import upper_end
+from harness.board.interim import rounds_planned
 from harness.board.permutation import LEVEL, Cells, Split, split_p, whole_columns
 from harness.board.rows import equals_baseline
 from harness.board.select import ArmTrials, Record, number_at, value_at
@@ -47,7 +48,7 @@ def calibration_of(
         are different, and how many may be; null where none was.
     """
     copies = [
-        _copy(arm["name"], arm["copy_of"], rows[arm["name"]], rounds, rules)
+        _copy(arm["name"], arm["copy_of"], rows[arm["name"]], rounds, rounds_planned(plan), rules)
         for arm in plan.get("arms", [])
         if arm.get("copy_of")
     ]
@@ -67,8 +68,15 @@ def calibration_of(
 
 
 def _copy(
-    name: str, original: str, row: Json, rounds: Mapping[str, Mapping[int, Record]], rules: Rules
+    name: str,
+    original: str,
+    row: Json,
+    rounds: Mapping[str, Mapping[int, Record]],
+    planned: int,
+    rules: Rules,
 ) -> Json:
+    own, base = rounds.get(name, {}), rounds.get(original, {})
+    is_whole = min(len(own), len(base)) >= planned
     return {
         "arm": name,
         "copy_of": original,
@@ -76,7 +84,8 @@ def _copy(
         "difference": number_at(row, "difference", "mean"),
         "p": number_at(row, "difference", "p"),
         "identical": equals_baseline(row["stamps"]),
-        "speed": _speed(speed_ratios(rounds.get(name, {}), rounds.get(original, {})), rules),
+        # As any verdict, it waits until all rounds are there.
+        "speed": _speed(speed_ratios(own, base), rules) if is_whole else None,
     }
 
 
@@ -234,10 +243,14 @@ def _judge(
     copies: Sequence[Json], accuracy: Json | None, speed: Json | None, splits: Sequence[Json]
 ) -> tuple[str | None, str]:
     """Return the verdict on the board and its reason."""
+    # Whatever their number: PROTOCOL.md asks of every copy that its verdict is "not resolved", and Holm over the family
+    # keeps that any of them fails it below alpha. Of one copy `_count` says so.
+    differing = [copy for copy in copies if len(copies) > 1 and copy["verdict"] in ("better", "worse")]
     same = [copy["arm"] for copy in copies if copy["identical"]]
     wrong = [
         f"the copy {name} equals its baseline bit for bit: its salt reached nothing" for name in same[:1]
     ]
+    wrong += [f"the copy {copy['arm']} came out {copy['verdict']}" for copy in differing]
     told = []
     if not copies:
         told.append("no A/A copy")

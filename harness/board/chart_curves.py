@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from harness.board.axes import WIDTH, Scale, axis_x, axis_y
-from harness.board.chart_key import numbers_of, style_of
+from harness.board.chart_key import drawn_arms, numbers_of, style_of
 from harness.board.charts import (
     COLOURS,
     MOST_POINTS,
@@ -39,28 +39,6 @@ OWN_LOSS = (
     "Each line is of the arm's own loss: what changes targets, inputs or the loss (mixup, label smoothing, "
     "distillation) makes it another quantity, not to be compared between arms"
 )
-
-
-def drawn_arms(board: Json) -> list[str]:
-    """Return the arms whose curves are drawn: all but those that nobody compares and that saw other data."""
-    shown = [row for row in board["rows"] if row.get("compared", True) or not _has_other_data(board, row)]
-    return [row["arm"] for row in shown]
-
-
-def curves_note(board: Json) -> str:
-    """Return what has to be known of whose curves stand in one chart; empty where nothing has."""
-    drawn = set(drawn_arms(board))
-    absent = ", ".join(row["arm"] for row in board["rows"] if row["arm"] not in drawn)
-    told = [f"Not drawn, for it is not compared and saw other data: {absent}."] if absent else []
-    if any(row["arm"] in drawn and _has_other_data(board, row) for row in board["rows"]):
-        told.append("Arms with other data share these axes: compare those of one cell.")
-    return " ".join(told)
-
-
-def _has_other_data(board: Json, row: Json) -> bool:
-    base = next((one for one in board["rows"] if one["arm"] == board["baseline"]), row)
-    own, other = ((one.get("recipe") or {}).get("dataset") for one in (row, base))
-    return bool(own != other)
 
 
 def learning_curves(board: Json, name: str, label: str) -> Markup:

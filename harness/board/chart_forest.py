@@ -14,7 +14,6 @@ from harness.board.charts import (
     cell_words,
     figure,
     kind_of,
-    label,
     mark,
     padded,
     shorten,
@@ -73,7 +72,7 @@ def _line(row: Json, name: str, x: Scale, y: float, left: float) -> Markup:
     return tag(
         "g",
         tag("title", f"{row['arm']}: {row['reason']}"),
-        label(row["arm"], name, x=left - 14, y=y + 4, class_="end"),
+        tag("text", name, x=left - 14, y=y + 4, class_="end"),
         whisker(difference["low"], difference["high"], x, y),
         mark(row, x(difference["mean"]), y),
         tag("text", numbers, x=WIDE - RIGHT + 14, y=y + 4, class_="value"),

@@ -22,6 +22,28 @@ def style_of(arm: str, colours: dict[str, int]) -> str:
     return f"s{colours[arm]}" if arm in colours else "other"
 
 
+def drawn_arms(board: Json) -> list[str]:
+    """Return the arms whose curves are drawn: all but those that nobody compares and that saw other data."""
+    shown = [row for row in board["rows"] if row.get("compared", True) or not _has_other_data(board, row)]
+    return [row["arm"] for row in shown]
+
+
+def curves_note(board: Json) -> str:
+    """Return what has to be known of whose curves stand in one chart; empty where nothing has."""
+    drawn = set(drawn_arms(board))
+    absent = ", ".join(row["arm"] for row in board["rows"] if row["arm"] not in drawn)
+    told = [f"Not drawn, for it is not compared and saw other data: {absent}."] if absent else []
+    if any(row["arm"] in drawn and _has_other_data(board, row) for row in board["rows"]):
+        told.append("Arms with other data share these axes: compare those of one cell.")
+    return " ".join(told)
+
+
+def _has_other_data(board: Json, row: Json) -> bool:
+    base = next((one for one in board["rows"] if one["arm"] == board["baseline"]), row)
+    own, other = ((one.get("recipe") or {}).get("dataset") for one in (row, base))
+    return bool(own != other)
+
+
 def key(board: Json, drawn: Collection[str]) -> Markup:
     """Return the key to some arms' lines: those with a colour, then the grey ones, folded.
 

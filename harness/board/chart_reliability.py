@@ -6,12 +6,11 @@ from markupsafe import Markup
 
 from harness.board import wording
 from harness.board.axes import WIDTH, Scale, axis_x, axis_y
-from harness.board.chart_key import numbers_of, style_of
+from harness.board.chart_key import drawn_arms, numbers_of, style_of
 from harness.board.charts import (
     COLOURS,
     Json,
     figure,
-    label,
     mark,
     path_of,
     series,
@@ -29,9 +28,9 @@ MOST_ARMS = 60
 
 
 def reliable_arms(board: Json) -> list[str]:
-    """Return the arms that have a line: the best of those whose records tell their confidence."""
+    """Return the arms that have a line: of those with curves the best whose records tell their confidence."""
     arms = (board.get("by_class") or {}).get("arms", {})
-    return [row["arm"] for row in board["rows"] if arms.get(row["arm"], {}).get("reliability")][:MOST_ARMS]
+    return [arm for arm in drawn_arms(board) if arms.get(arm, {}).get("reliability")][:MOST_ARMS]
 
 
 def reliability(board: Json) -> Markup:
@@ -80,7 +79,7 @@ def calibration_errors(board: Json) -> Markup:
             tag(
                 "g",
                 tag("title", f"{row['arm']}: {wording.with_half_width(error)} points"),
-                label(row["arm"], name, x=left - 12, y=y + 4, class_="end"),
+                tag("text", name, x=left - 12, y=y + 4, class_="end"),
                 whisker(error["low"], error["high"], x, y),
                 mark({**row, "verdict": None}, x(error["mean"]), y),
                 tag("text", wording.with_half_width(error), x=WIDTH - right + 12, y=y + 4, class_="value"),

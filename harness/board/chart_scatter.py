@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -24,6 +24,10 @@ from harness.board.charts import (
 from harness.board.markup import EMPTY, tag
 
 LEFT, RIGHT, TOP, BOTTOM = 52.0, WIDE - 14, 14.0, 320.0
+FRONT = (
+    "Dashed: the front of arms that no other beats in both; what is nearer than the measurement resolves counts as "
+    "equal"
+)
 MOST_NAMES = 40
 """Arms whose names are written; every mark tells its own when it is pointed at."""
 
@@ -35,6 +39,7 @@ class Cost:
     Attributes:
         column: The row's key.
         front: Its key in the row's `pareto`.
+        verdict: The row's key of the verdict on it, whose ratio has an interval.
         unit: What a unit of the axis is in units of the column.
         more_is_better: Whether the front is at the right.
         label: The label of the axis.
@@ -43,6 +48,7 @@ class Cost:
 
     column: str
     front: str
+    verdict: str
     unit: float
     more_is_better: bool
     label: str
@@ -52,6 +58,7 @@ class Cost:
 SPEED = Cost(
     "images_per_second",
     "speed",
+    "speed_verdict",
     1.0,
     True,
     "images per second, training →",
@@ -60,6 +67,7 @@ SPEED = Cost(
 MEMORY = Cost(
     "peak_memory_bytes",
     "memory",
+    "memory_verdict",
     2.0**20,
     False,
     "← peak memory, MiB",
@@ -78,14 +86,16 @@ def scatter(board: Json, cost: Cost = SPEED) -> Markup:
     bounds = [
         bound for top1 in steady for bound in (top1["mean"], top1["low"], top1["high"]) if bound is not None
     ]
-    room = (max(places) - min(places)) * 0.08 or max(places) * 0.1
-    x = Scale(max(0.0, min(places) - room), max(places) + room, LEFT, RIGHT)
+    ranges = {row["arm"]: _range(row, cost, board["settings"]["needed_replicates"]) for row in rows}
+    ends = [*places, *(end for found in ranges.values() if found for end in found)]
+    room = (max(ends) - min(ends)) * 0.08 or max(ends) * 0.1
+    x = Scale(max(0.0, min(ends) - room), max(ends) + room, LEFT, RIGHT)
     y = Scale(*padded(min(bounds), max(bounds), bounds), BOTTOM, TOP)
     parts = [*axis_x(x, TOP, BOTTOM), *axis_y(y, LEFT, RIGHT), *_fronts(rows, cost, x, y)]
-    parts += [_dot(row, cost, x, y) for row in rows]
+    parts += [_dot(row, ranges[row["arm"]], cost, x, y) for row in rows]
     dots = [(x(place), y(row["top1"]["mean"])) for row, place in zip(rows, places, strict=True)]
     parts += _names(rows, cost, dots, y.low)
-    caption = f"{cost.caption}; dashed: the front of arms that no other beats in both"
+    caption = ". ".join([cost.caption, _about_ranges(board, ranges), FRONT])
     below = ((LEFT + RIGHT) / 2, BOTTOM + 38, cost.label)
     return figure(WIDE, BOTTOM + 46, parts, caption, below)
 
@@ -115,11 +125,33 @@ def _stairs(points: Sequence[Point], more_is_better: bool) -> list[Point]:
     return corners
 
 
-def _dot(row: Json, cost: Cost, x: Scale, y: Scale) -> Markup:
+def _range(row: Json, cost: Cost, needed: int) -> Point | None:
+    """Return the interval of the ratio to the baseline, about the arm's own mark; None for fewer rounds than needed."""
+    told = row.get(cost.verdict) or {}
+    ratio = told.get("ratio") or {}
+    if told.get("rounds", 0) < needed or ratio.get("low") is None or ratio.get("high") is None:
+        return None
+    middle = row[cost.column] / cost.unit / ratio["mean"]
+    return middle * ratio["low"], middle * ratio["high"]
+
+
+def _about_ranges(board: Json, ranges: Mapping[str, Point | None]) -> str:
+    """Say what the bars are, and why there is none across where there is none."""
+    settings, up = board["settings"], "Bars: the interval of the accuracy"
+    if any(ranges.values()):
+        return f"{up}, and across that of the ratio to the baseline, which holds for all arms at once"
+    needed, few = settings["needed_replicates"], settings.get("timing_rounds") or 0
+    return f"{up}; across there is none, which takes {needed} timing rounds for this family: there are {few}"
+
+
+def _dot(row: Json, across_range: Point | None, cost: Cost, x: Scale, y: Scale) -> Markup:
     top1, across = row["top1"], x(row[cost.column] / cost.unit)
     whisker = EMPTY
     if top1["low"] is not None and not row["replicates"]["failed"]:
         whisker = tag("line", x1=across, x2=across, y1=y(top1["low"]), y2=y(top1["high"]), class_="whisker")
+    if across_range is not None:
+        left, right, level = x(across_range[0]), x(across_range[1]), y(top1["mean"])
+        whisker += tag("line", x1=left, x2=right, y1=level, y2=level, class_="whisker thin")
     speed, memory = wording.decimal(row["images_per_second"], 0), wording.memory(row["peak_memory_bytes"])
     numbers = f"{wording.with_half_width(top1)} % at {speed} images/s, {memory}"
     title = tag("title", f"{row['arm']}: {numbers}; {wording.verdict(row)}")
@@ -144,7 +176,6 @@ Box = tuple[float, float, float, float]
 
 
 def _name(row: Json, name: str, cost: Cost, dot: Point, taken: list[Box], lowest: float) -> Markup:
-    title = EMPTY if name == row["arm"] else tag("title", row["arm"])
     if row["top1"]["mean"] < lowest:
         name += f" ↓ {wording.decimal(row['top1']['mean'])}"
     (across, down), width = dot, width_of(name) * (1.1 if _is_on_front(row, cost) else 1.0)
@@ -159,7 +190,7 @@ def _name(row: Json, name: str, cost: Cost, dot: Point, taken: list[Box], lowest
     classes = [*(["end"] if at_left else []), *(["on-front"] if _is_on_front(row, cost) else [])]
     text_x = left + width if at_left else left
     written = tag("text", name, x=text_x, y=middle + 4, class_=" ".join(classes) or None)
-    return tag("g", title, lead, written)
+    return tag("g", tag("title", row["arm"]), lead, written)
 
 
 def _is_on_front(row: Json, cost: Cost) -> bool:

@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from harness.board import wording
 from harness.board.axes import WIDE, Scale, axis_x
-from harness.board.charts import Json, figure, label, shortened, width_of
+from harness.board.charts import Json, figure, shortened, width_of
 from harness.board.markup import EMPTY, tag
 from harness.record.attempt import SECONDS
 
@@ -45,7 +45,7 @@ def time_split(board: Json) -> Markup:
                 bar = tag("rect", title, x=x(start), y=y - 8, width=width, height=16, class_=f"part {part}")
                 bars.append(bar)
                 start += seconds
-        written = label(row["arm"], name, x=left - 12, y=y + 4, class_="end")
+        written = tag("text", tag("title", row["arm"]), name, x=left - 12, y=y + 4, class_="end")
         value = tag("text", wording.duration(total), x=WIDE - RIGHT + 12, y=y + 4, class_="value")
         parts.append(tag("g", written, *bars, value))
     caption = (

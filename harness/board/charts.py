@@ -182,11 +182,6 @@ def shortened(names: Sequence[str], length: int) -> list[str]:
     return [short[name] for name in names]
 
 
-def label(name: str, written: str, **attributes: object) -> Markup:
-    """Return a name as text of a chart; one that is not written in full tells itself when it is pointed at."""
-    return tag("text", EMPTY if name == written else tag("title", name), written, **attributes)
-
-
 def _alike(short: Mapping[str, str]) -> list[list[str]]:
     """Return the groups of names that are written alike."""
     groups: dict[str, list[str]] = {}

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.board import rows, two_sample
+from harness.board import rows, two_sample, wording
 from harness.board.comparability import (
     accuracy_entries,
     comparable_records,
@@ -27,6 +27,7 @@ from harness.board.comparability import (
 from harness.board.compare_speed import compare_speed
 from harness.board.compare_verdict import Row, Rules, judge_all
 from harness.board.environment import shared_of
+from harness.board.interim import wait_for_planned
 from harness.board.select import ArmTrials, Record, number_at, rests_of, select, value_at
 from harness.board.statistics import estimate
 from harness.board.verdict import rules_of
@@ -147,7 +148,7 @@ def _row(name: str, sides: Sequence[_Side], rules: Rules) -> Row:
     pairs, unpaired = _pairs(name, sides, trials, (values[0], values[1]))
     if pairs is not None:
         smallest = 2.0 / 2.0 ** len(pairs) if pairs else 1.0
-        counted = f"{len(pairs)} paired replicates"
+        counted = wording.counted(len(pairs), "paired replicate")
     else:
         smallest = two_sample.smallest_p(len(values[0]), len(values[1]))
         counted = f"{len(values[0])} and {len(values[1])} replicates"
@@ -164,6 +165,8 @@ def _row(name: str, sides: Sequence[_Side], rules: Rules) -> Row:
         refusal = f"no verdict: the candidate failed in all {len(trials[1].counted)} replicates"
     elif smallest > rules.alpha / rules.family:
         refusal = f"no verdict: with {counted} nothing could be significant in a family of {rules.family}"
+    elif waits := next(filter(None, map(wait_for_planned, trials)), None):
+        refusal = waits
     row = Row(name, differs, (values[0], values[1]), pairs, unpaired, refusal)
     row.told = {
         "comparable": not differs,

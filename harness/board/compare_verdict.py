@@ -14,7 +14,7 @@ from harness.board.statistics import (
     holm,
     sign_flip_p,
 )
-from harness.board.verdict import decide
+from harness.board.verdict import decide, points, still_contains
 
 Json = dict[str, Any]
 
@@ -122,7 +122,8 @@ def _judge(row: Row, rules: Rules) -> tuple[str | None, str]:
     if verdict in ("better", "worse"):
         return (
             verdict,
-            f"{change}, Holm p = {row.p_holm:.2g} ≤ {rules.alpha:g}, beyond the margin of {rules.margin:.2g}",
+            f"{change}, Holm p = {row.p_holm:.2g} ≤ {rules.alpha:g}, beyond the margin of {rules.margin:.2g}"
+            f"{still_contains(row.difference, '0')}",
         )
     if all_equal:
         return verdict, f"all {len(row.pairs or ())} pairs have the same test accuracy"
@@ -137,5 +138,5 @@ def _judge(row: Row, rules: Rules) -> tuple[str | None, str]:
         )
     reason = f"{change}, Holm p = {row.p_holm:.2g} > {rules.alpha:g}"
     if row.detectable:
-        reason += f"; {row.detectable:.2g} points would be found in 4 of 5 such runs"
+        reason += f"; {points(row.detectable)} would be found in 4 of 5 such runs"
     return verdict, reason

@@ -43,10 +43,13 @@ def chance_of(plan: Mapping[str, Any], arm: Json, trials: ArmTrials) -> float:
 
 
 def data_of(plan: Mapping[str, Any], arms: Mapping[str, Json]) -> list[Json]:
-    """Return the data sets that arms use, by their hash."""
-    users = {str(arm["data"]): arm for arm in arms.values() if arm.get("data")}
+    """Return the data sets that arms use, in the order of the arms."""
+    users: dict[str, Json] = {}
+    for arm in arms.values():
+        if arm.get("data"):
+            users.setdefault(str(arm["data"]), arm)
     manifests = plan.get("manifests") or {}
-    found = [(digest, manifests.get(digest) or {}) for digest in sorted(users)]
+    found = [(digest, manifests.get(digest) or {}) for digest in users]
     return [
         {
             "hash": digest,
@@ -65,7 +68,8 @@ def _dataset_name(normal: Any) -> str:
     if not isinstance(normal, dict):
         return ""
     params = normal.get("params") or {}
-    inner = next((v for v in params.values() if isinstance(v, dict) and "name" in v), None)
+    # A plan's keys are sorted: an augmentation that is applied ahead comes before the dataset `of` which it is.
+    inner = next((v for v in (params.get("of"), *params.values()) if isinstance(v, dict) and "name" in v), None)
     name = str(normal.get("name") or "")
     if inner:
         return f"{name} of {_dataset_name(inner)}"

@@ -11,6 +11,7 @@ import math
 from functools import lru_cache
 
 
+@lru_cache(maxsize=1024)
 def normal_quantile(tail: float) -> float:
     """Return the z with P(Z > z) = `tail`, for 0 < `tail` <= 0.5."""
     low, high = 0.0, 40.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -18,16 +18,20 @@ def shared_of(records: Iterable[Record], name: str, shared: Shared) -> dict[str,
     return {digest: shared.get(digest) for digest in sorted(hashes)}
 
 
-def accuracy_stamps(records: Iterable[Record], shared: Shared) -> list[str]:
-    """Say where the records' hosts differ in what may change a result's bits, or their code differs."""
-    records = list(records)
+def environment_stamps(records: Sequence[Record], timings: Sequence[Record], shared: Shared) -> list[str]:
+    """Say where the records' hosts differ in what may change a result's bits, or their or the timings' code differs."""
     stamps = []
     hosts = _parts(shared_of(records, "host", shared), ("accuracy",))
     if len(hosts) > 1:
         stamps.append(f"mixed hosts: trials ran in {len(hosts)} environments{_difference(hosts)}")
-    code = shared_of(records, "code", shared)
+    trained, code = (shared_of(some, "code", shared) for some in (records, [*records, *timings]))
     if len(engines := {_engine(digest, value) for digest, value in code.items()}) > 1:
-        stamps.append(f"mixed code: trials ran with {len(engines)} states of the harness")
+        ran = (
+            "trials"
+            if len({_engine(*item) for item in trained.items()}) == len(engines)
+            else "trials and timings"
+        )
+        stamps.append(f"mixed code: {ran} ran with {len(engines)} states of the harness")
     if any(value_at(value, "dirty") is True for value in code.values()):
         stamps.append("uncommitted code: the harness had changes that no commit holds")
     return stamps

@@ -1,8 +1,10 @@
 """Accuracy at equal compute: an arm that trains with twice the FLOPs is met by the baseline's curve, and the other way.
 
 A trick that adds passes (SAM, distillation) is compared at equal epochs; a reader wants to know as well what the
-baseline had reached at the same cost. Curves are of the validation split, and inside a schedule: an accuracy half-way
-along a cosine is below what a run of half the length would reach, so these columns are shown and never tested.
+baseline had reached at the same cost. The cost of an arm that needs others (a teacher, weights to begin with) is its
+own and theirs: theirs is spent before its first epoch. Curves are of the validation split, and inside a schedule: an
+accuracy half-way along a cosine is below what a run of half the length would reach, so these columns are shown and
+never tested.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ def equal_compute_of(
     """Return accuracy on the validation split at equal training FLOPs.
 
     Args:
-        row: The arm's row.
+        row: The arm's row, with `training_flops` and, where it needs other arms, `parents_cost`.
         base: Its baseline's.
         curves: The arm's curves, over replicates.
         base_curves: The baseline's.
@@ -33,8 +35,8 @@ def equal_compute_of(
         the arm spent and at those that the baseline did; one is null where the other's curve does not reach so far.
         None where either's FLOPs or curve are not known.
     """
-    own_points = _points(row.get("training_flops"), curves)
-    base_points = _points(base.get("training_flops"), base_curves)
+    own_points = _points(row, curves)
+    base_points = _points(base, base_curves)
     if not own_points or not base_points:
         return None
     places = {"at_arm": own_points[-1][0], "at_baseline": base_points[-1][0]}
@@ -46,16 +48,21 @@ def equal_compute_of(
     }
 
 
-def _points(flops: float | None, curves: Mapping[str, Any]) -> list[tuple[float, float]]:
-    """Return (FLOPs spent, accuracy) at each epoch's end; FLOPs are taken to be spent evenly."""
+def _points(row: Json, curves: Mapping[str, Any]) -> list[tuple[float, float]]:
+    """Return (FLOPs spent, accuracy) at each epoch's end; FLOPs are taken to be spent evenly, after the parents'."""
+    flops, before = row.get("training_flops"), 0.0
+    if "parents_cost" in row:
+        before = row["parents_cost"]["training_flops"]
+        if before is None:
+            return []
     epochs = curves.get("epoch") or []
     accuracies = (curves.get("validation_top1") or {}).get("mean") or []
     numbers = all(isinstance(value, (int, float)) for value in (*epochs, *accuracies))
     if not flops or not epochs or not numbers or len(epochs) != len(accuracies):
         return []
-    rises = all(before < after for before, after in pairwise([0, *epochs]))
+    rises = all(early < late for early, late in pairwise([0, *epochs]))
     return (
-        [(flops * e / epochs[-1], value) for e, value in zip(epochs, accuracies, strict=True)]
+        [(before + flops * e / epochs[-1], value) for e, value in zip(epochs, accuracies, strict=True)]
         if rises
         else []
     )

@@ -228,11 +228,13 @@ def find_loss(samples: Json, margin: float, rules: GateRules) -> tuple[Finding, 
         reason = f"{len(base)} base and {len(candidate)} candidate replicates: they do not pair"
         return Finding("not measured", reason), None
     if len(base) < rules.accuracy_replicates:
-        reason = f"{len(base)} paired replicates, and {rules.accuracy_replicates} are needed"
+        reason = (
+            f"{wording.counted(len(base), 'paired replicate')}, and {rules.accuracy_replicates} are needed"
+        )
         return Finding("not measured", reason), None
     # Rounded: 70.1 - 69.6 is not 69.1 - 68.6, and a loss of just the margin would be either.
     differences = [round(new - old, 12) for old, new in zip(base, candidate, strict=True)]
-    mean, pairs = round(mean_of(differences), 12), f"{len(differences)} paired replicates"
+    mean, pairs = round(mean_of(differences), 12), wording.counted(len(differences), "paired replicate")
     change = f"{wording.signed(mean)} points over {pairs}"
     worse, better = _t_p(differences, 0.0, -1), _t_p(differences, 0.0, 1)
     kept = _t_p(differences, -margin, 1)

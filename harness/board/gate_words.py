@@ -154,5 +154,5 @@ def method(report: Json) -> str:
         f"{rules['noise_factor']:g} A/A MADs of that ratio with p < {rules['alpha']:g} by an exact one-sided rank "
         f"test, found twice where it can be measured again; of memory, beyond the larger of "
         f"{100 * rules['memory_threshold']:g} % and {rules['memory_bytes'] / 2**20:g} MiB. Accuracy must be "
-        "non-inferior at the margin."
+        "non-inferior at the margin: its change is the mean over paired replicates; base and candidate are medians."
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from harness.board import wording
-from harness.board.charts import Json, cell_words, figure, label, shortened, width_of
+from harness.board.charts import Json, cell_words, figure, shortened, width_of
 from harness.board.markup import EMPTY, tag
 
 MOST_COLUMNS = 20
@@ -74,7 +74,9 @@ def _table(board: Json, told: Json, digest: str) -> Markup:
         if len(columns) == len(names)
         else f"; {len(columns)} of {len(names)} classes, the worst and the best"
     )
-    caption = f"Accuracy of the baseline by class, %; below it the arms' differences, in points{few}"
+    whose = "of the baseline " if arms[0][0]["baseline"] else ""
+    below = "; below it the arms' differences, in points" if any(own["difference"] for _, own in arms) else ""
+    caption = f"Accuracy {whose}by class, %{below}{few}"
     whole = tag("table", tag("thead", tag("tr", *head)), tag("tbody", *body), class_="heat")
     return tag(
         "figure",
@@ -172,6 +174,11 @@ def _why_none(told: Json) -> Markup:
     return tag("p", words, class_="note")
 
 
+def _label(name: str, written: str, **attributes: object) -> Markup:
+    """Return the name of a class; one that is not written in full tells itself when it is pointed at."""
+    return tag("text", EMPTY if name == written else tag("title", name), written, **attributes)
+
+
 def _names(own: Json, told: Json) -> list[str]:
     return list(told["classes"][own["data"]]["names"])
 
@@ -240,9 +247,9 @@ def _matrix(
         below = max(map(width_of, short), default=0)
         for index, (full, name) in enumerate(zip(names, short, strict=True)):
             middle = (index + 0.5) * cell
-            drawn.append(label(full, name, x=left - 8, y=middle + 4, class_="end"))
+            drawn.append(_label(full, name, x=left - 8, y=middle + 4, class_="end"))
             turn = f"translate({left + middle + 4:g} {size + 8:g}) rotate(-90)"
-            drawn.append(label(full, name, transform=turn, class_="end"))
+            drawn.append(_label(full, name, transform=turn, class_="end"))
         low += below + 8
     what = "predicted share of each class, %" if change is None else "change from its baseline, points"
     caption = f"{arm}: {what}; a row is a true class"

@@ -95,8 +95,8 @@ def costs(board: Json) -> Markup:
     note = tag(
         "p",
         "Ratios to the baseline by timing round, with intervals. An arm is said to be faster or smaller only where its "
-        "accuracy is shown to be no worse than the margin of non-inferiority. Open a verdict for its reason, which stands "
-        "in the arm's card, too.",
+        "accuracy is shown to be no worse than the margin of non-inferiority. Open a verdict for its reason; it "
+        "stands in the arm's card, too.",
         class_="note",
     )
     return simple_table(headings if used else headings[:-1], kept, "Speed and memory") + note

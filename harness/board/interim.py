@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from harness.board.select import Record
+from harness.board.select import ArmTrials, Record
 
 Json = Mapping[str, Any]
 
@@ -29,6 +29,13 @@ def wait_for_replicates(rows: Mapping[str, Json], arm: str, against: str) -> str
             whose = "" if side == arm else f' of "{side}"'
             return _waits(counts["planned"] - counts["missing"], counts["planned"], f"replicates{whose}")
     return None
+
+
+def wait_for_planned(trials: ArmTrials) -> str | None:
+    """Return why an arm's trials are not compared with those of another result yet, or None."""
+    if len(trials.counted) >= len(trials.planned):
+        return None
+    return _waits(len(trials.counted), len(trials.planned), "replicates")
 
 
 def wait_for_rounds(measured: Mapping[str, int], planned: int, arm: str, against: str) -> str | None:

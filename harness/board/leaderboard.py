@@ -16,7 +16,7 @@ from harness.board.claims import Measured, claims_family, claims_of
 from harness.board.comparability import comparability_of, comparable_records, comparable_timings
 from harness.board.curves import curves_of
 from harness.board.data import chance_of, data_of, test_count_of
-from harness.board.environment import accuracy_stamps, shared_of
+from harness.board.environment import environment_stamps, shared_of
 from harness.board.equal_compute import equal_compute_of
 from harness.board.interim import rounds_measured, rounds_planned, wait_for_rounds
 from harness.board.parents import parents_of
@@ -24,6 +24,7 @@ from harness.board.pareto import copies_of, with_pareto
 from harness.board.previews import previews_of
 from harness.board.ranks import rank_intervals, ranked
 from harness.board.refusals import OTHER_TEST, refusals_of, stamps_by_arm, why_no_verdicts
+from harness.board.reproduce import reproduce_of
 from harness.board.select import ArmTrials, Record, number_at, rests_of, select, value_at
 from harness.board.set_aside import stamps_of as set_aside_stamps
 from harness.board.speed_verdict import MARGIN as SPEED_MARGIN
@@ -112,7 +113,7 @@ def build(
         row["rank_interval"] = intervals.get(arm)
         row["equal_compute"] = _equal_compute(row, board_rows, curves)
     counted = rests_of(one for arm in trials.values() for one in arm.counted.values())
-    notes += [*accuracy.notes, *accuracy_stamps(counted, shared), *pace.notes]
+    notes += [*accuracy.notes, *environment_stamps(counted, timings, shared), *pace.notes]
     previews, left_out = previews_of(plan, preview)
     notes += [*left_out, *set_aside_stamps(set_aside, shared)]
     claims = claims_of(plan, Measured(arms, board_rows, trials, chances, rounds, measured), rules)
@@ -138,8 +139,8 @@ def build(
         ),
         "pipelines": {arm: _pipeline(trials[arm], shared) for arm in arms},
         "hosts": _known(shared_of([*counted, *timings], "host", shared)),
-        "code": _known(shared_of(counted, "code", shared)),
-        "reproduce": _reproduce(plan, counted, shared),
+        "code": _known(shared_of([*counted, *timings], "code", shared)),
+        "reproduce": reproduce_of(plan, counted, timings, shared),
         "by_class": by_class,
         "calibration": calibration_of(plan, splits, board_rows, rounds, rules),
         **({"previews": previews} if previews else {}),
@@ -276,13 +277,3 @@ def _pipeline(trials: ArmTrials, shared: Mapping[str, Any]) -> str | None:
 
 def _known(values: Json) -> list[Any]:
     return [value for value in values.values() if value is not None]
-
-
-def _reproduce(plan: Mapping[str, Any], counted: Sequence[Record], shared: Mapping[str, Any]) -> list[str]:
-    """Return the commands that lead here: the code's commit where it is known, then how the run was started."""
-    commits = {value_at(code, "commit") for code in shared_of(counted, "code", shared).values()} - {None}
-    commands = {
-        value_at(session, "command") for session in shared_of(counted, "session", shared).values()
-    } - {None}
-    checkout = [f"git checkout {commit}" for commit in sorted(map(str, commits))] if len(commits) == 1 else []
-    return [*checkout, *(sorted(map(str, commands)) or [f"harness run {plan.get('suite')}.toml"])]

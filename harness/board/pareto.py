@@ -14,7 +14,8 @@ from typing import Any
 import orjson
 
 from harness.board.select import Record
-from harness.board.speed_verdict import MARGIN, speed_ratios
+from harness.board.speed import log_ratios, shown_rounds
+from harness.board.speed_verdict import MARGIN
 from harness.board.statistics import estimate
 
 Json = dict[str, Any]
@@ -40,7 +41,8 @@ def with_pareto(rows: Sequence[Json], rounds: Rounds, alpha: float, copies: Coll
     sizes = {row["arm"]: row["peak_memory_bytes"] for row in shown}
 
     def is_faster(one: str, other: str) -> float:
-        return told_apart(speed_ratios(rounds.get(one, {}), rounds.get(other, {})), alpha)
+        own, base = rounds.get(one, {}), rounds.get(other, {})
+        return told_apart(log_ratios(own, base, shown_rounds(own, base)), alpha)
 
     def is_smaller(one: str, other: str) -> float:
         log = math.log(sizes[other] / sizes[one])

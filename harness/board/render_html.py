@@ -11,15 +11,16 @@ from markupsafe import Markup
 
 from harness.board import html_tuning, html_verdicts, wording
 from harness.board.cells import with_cells_in_words
-from harness.board.chart_curves import CHARTS, curves_note, drawn_arms, learning_curves
+from harness.board.chart_curves import CHARTS, learning_curves
 from harness.board.chart_forest import forest
-from harness.board.chart_key import key
+from harness.board.chart_key import curves_note, drawn_arms, key
 from harness.board.chart_reliability import calibration_errors, reliability, reliable_arms
 from harness.board.chart_scatter import MEMORY, SPEED, scatter
 from harness.board.chart_time import time_split
 from harness.board.html_arms import card, cut
 from harness.board.html_classes import class_tables, confusions
 from harness.board.html_preview import gallery, hash_of
+from harness.board.html_provenance import provenance
 from harness.board.html_table import measures_table, table
 from harness.board.markup import EMPTY, join, tag
 
@@ -29,8 +30,6 @@ MOST_FAILURES = 100
 MOST_BYTES = 1_900_000
 """A page, in bytes: pictures get what is left of it."""
 
-_DATA = ("hash", "dataset", "classes", "licence", "train", "test")
-"""What is told of the data, in this order."""
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -67,7 +66,7 @@ def html(board: Json, pictures: Mapping[str, bytes] = MappingProxyType({})) -> s
         previews=_previews(board, pictures, MOST_BYTES - taken),
         arms=arms,
         failures=failures,
-        provenance=_provenance(board),
+        provenance=provenance(board),
     )
     # Plain text from here on: what is added to Markup would be escaped.
     return str(whole_page)
@@ -204,31 +203,6 @@ def _failure(failure: Json) -> list[Markup]:
             tag("details", tag("summary", "traceback"), tag("pre", cut(culprit["traceback"]), tabindex="0"))
         )
     return parts
-
-
-def _provenance(board: Json) -> Markup:
-    data = [
-        ", ".join(f"{key} {entry[key]}" for key in _DATA if entry.get(key) is not None)
-        for entry in board["data"]
-    ]
-    settings = ", ".join(
-        f"{key} {value}" for key, value in sorted(board["settings"].items()) if value is not None
-    )
-    facts = [
-        ("Suite", board["suite"]),
-        ("Plan", board["plan"]),
-        ("Protocol", board["protocol"]),
-        ("Settings", settings),
-        *(("Data", entry) for entry in data),
-        *(("Harness", _line(entry)) for entry in board["code"]),
-        *(("Host", _line(entry)) for entry in board["hosts"]),
-    ]
-    rows = [tag("div", tag("dt", name), tag("dd", value)) for name, value in facts if value is not None]
-    return (
-        tag("dl", *rows, class_="wide")
-        + tag("h3", "Reproduce")
-        + tag("pre", "\n".join(board["reproduce"]), tabindex="0")
-    )
 
 
 def _line(value: Any) -> str:

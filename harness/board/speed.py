@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.board.select import Record, number_at, numbers_at
@@ -32,11 +32,11 @@ def speed_of(rounds: Mapping[int, Record], baseline: Mapping[int, Record]) -> di
     is the ratio beside them. Rounds in which a side was noisy are left out, unless there is no other.
     """
     kind = next((kind for kind in MEMORY if _middle(rounds, "peak_memory_bytes", kind) is not None), None)
-    common = _quiet(rounds.keys() & baseline.keys(), noisy_of(rounds, baseline))
+    common = shown_rounds(rounds, baseline)
     own = common or _quiet(rounds.keys(), noisy_of(rounds, rounds))
     return {
         "images_per_second": _typical([rounds[number] for number in own]),
-        "images_per_second_ratio": _ratio(rounds, baseline, common),
+        "images_per_second_ratio": _ratio(log_ratios(rounds, baseline, common)),
         "evaluation_images_per_second": _middle(rounds, "evaluation_images_per_second"),
         "step_seconds": {
             "median": _middle(rounds, "step_seconds", "median"),
@@ -72,6 +72,22 @@ def noisy_of(own: Mapping[int, Record], base: Mapping[int, Record]) -> set[int]:
     return {number for number in common if True in (own[number].get("noisy"), base[number].get("noisy"))}
 
 
+def shown_rounds(own: Mapping[int, Record], base: Mapping[int, Record]) -> list[int]:
+    """Return the rounds of a ratio that is shown: of those that both have the quiet ones, or all where none is."""
+    return _quiet(own.keys() & base.keys(), noisy_of(own, base))
+
+
+def log_ratios(own: Mapping[int, Record], base: Mapping[int, Record], rounds: Iterable[int]) -> list[float]:
+    """Return the logs of the ratios of images per second in some rounds that both have, where both were measured."""
+    return [
+        math.log(mine / other)
+        for number in rounds
+        if (mine := number_at(own[number], "images_per_second"))
+        and (other := number_at(base[number], "images_per_second"))
+        and mine > 0 < other
+    ]
+
+
 def noisy_rounds(rounds: Mapping[int, Record]) -> int:
     """Return in how many rounds the steps' coefficient of variation was over 5 %."""
     return len(noisy_of(rounds, rounds))
@@ -91,15 +107,7 @@ def _middle(rounds: Mapping[int, Record], *keys: str) -> float | None:
     return median_of(values) if values else None
 
 
-def _ratio(
-    rounds: Mapping[int, Record], baseline: Mapping[int, Record], common: Iterable[int]
-) -> dict[str, Any] | None:
-    logs = []
-    for number in common:
-        own = number_at(rounds[number], "images_per_second")
-        other = number_at(baseline[number], "images_per_second")
-        if own and other and own > 0 and other > 0:
-            logs.append(math.log(own / other))
+def _ratio(logs: Sequence[float]) -> dict[str, Any] | None:
     if not logs:
         return None
     return {

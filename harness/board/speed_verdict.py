@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.board.select import Record, number_at
-from harness.board.speed import MEMORY, noisy_of
+from harness.board.speed import MEMORY, log_ratios, noisy_of
 from harness.board.statistics import non_inferiority_p
 from harness.board.verdict import Comparison, Rules, compare, still_contains
 from harness.board.wording import counted
@@ -210,15 +210,7 @@ def _reason(comparison: Comparison, words: Words, rules: Rules) -> str:
 
 def speed_ratios(own: Rounds, base: Rounds) -> list[float]:
     """Return the log ratios of images per second in the rounds where neither side was noisy."""
-    noisy = noisy_of(own, base)
-    return [
-        math.log(mine / other)
-        for number in sorted(own.keys() & base.keys())
-        if number not in noisy
-        and (mine := number_at(own[number], "images_per_second"))
-        and (other := number_at(base[number], "images_per_second"))
-        and mine > 0 < other
-    ]
+    return log_ratios(own, base, sorted((own.keys() & base.keys()) - noisy_of(own, base)))
 
 
 def memory_ratios(own: Rounds, base: Rounds) -> list[float]:

@@ -44,7 +44,7 @@ def rebuild(folder: Path | None, as_json: bool, *, allow_mixed: bool = False, fo
 
     `form` is one of `options.Format`; what is not the terminal's is printed as it stands in its file.
     """
-    store = Store(folder if folder is not None else _only_folder(Path("results")))
+    store = Store(_suite_folder(folder) if folder is not None else _only_folder(Path("results")))
     with without_collecting():
         board, page, count = (None if allow_mixed else _as_before(store)) or _anew(store, allow_mixed)
     if as_json:
@@ -93,6 +93,15 @@ def _text(board: Mapping[str, Any], form: str, folder: Path) -> str:
     if form == "model-index":
         return render.model_index(board)
     return (folder / f"leaderboard.{_ENDINGS[form]}").read_text()
+
+
+def _suite_folder(folder: Path) -> Path:
+    """Return the folder that was named; refuse one that is not there, a file, and one that is no suite's."""
+    if folder.is_file():
+        raise StoreError(f"{folder} is a file; name the folder of a suite that was run (results/SUITE)")
+    if not folder.exists():
+        raise StoreError(f"there is no folder {folder}; run the suite first, or name another one")
+    return folder
 
 
 def _only_folder(results: Path) -> Path:

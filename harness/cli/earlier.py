@@ -81,10 +81,19 @@ def earlier_runs(results: Path) -> Iterator[Earlier]:
 
 
 def distance(recipe: Mapping[str, Any], other: Mapping[str, Any]) -> int:
-    """Return how far apart two recipes are: 0 for equal ones."""
+    """Return how far apart two recipes are: 0 for equal ones; of lists, each entry that one side alone has counts."""
     return sum(
-        _FAR.get(key, 1) for key in dict.fromkeys((*recipe, *other)) if recipe.get(key) != other.get(key)
+        _FAR.get(key, 1) * _entries_apart(recipe.get(key), other.get(key))
+        for key in dict.fromkeys((*recipe, *other))
+        if recipe.get(key) != other.get(key)
     )
+
+
+def _entries_apart(own: Any, other: Any) -> int:
+    if not isinstance(own, list) or not isinstance(other, list):
+        return 1
+    apart = sum(one not in other for one in own) + sum(one not in own for one in other)
+    return max(1, apart)
 
 
 def spread_of(

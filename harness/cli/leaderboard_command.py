@@ -23,6 +23,8 @@ def leaderboard_command(
     harness leaderboard results/quickstart --json
     harness leaderboard results/quickstart --format latex > table.tex
     """
+    if as_json and form not in ("terminal", "json"):
+        raise typer.BadParameter(f"--json and --format {form} ask for two outputs; leave one of them out")
     from harness.cli import boards
 
     raise typer.Exit(boards.rebuild(folder, as_json, allow_mixed=allow_mixed, form=form))

@@ -34,10 +34,12 @@ from harness.cli.options import (
 from harness.cli.plan_command import plan_command
 from harness.cli.reproducing import reproduce_command
 from harness.cli.run_command import run_command
+from harness.cli.usage import Commands
 from harness.errors import HarnessError
 
 app = typer.Typer(
     name="harness",
+    cls=Commands,
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,

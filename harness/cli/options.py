@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from harness.cli.suggestions import suggest_arms, suggest_components, suggest_devices, suggest_kinds
+from harness.cli.usage import known_device
 
 
 def _above_zero(points: float | None) -> float | None:
@@ -69,7 +70,11 @@ JobsPerDevice = Annotated[
 Device = Annotated[
     str,
     typer.Option(
-        "--device", metavar="NAME", help="auto, cpu, cuda or cuda:1.", autocompletion=suggest_devices
+        "--device",
+        metavar="NAME",
+        help="auto, cpu, cuda or cuda:1.",
+        autocompletion=suggest_devices,
+        callback=known_device,
     ),
 ]
 KeepGoing = Annotated[

@@ -18,6 +18,7 @@ from harness.cli.running import Ready, Settings, make_ready
 from harness.cli.timing_cost import rounds_left, timing_pass, timing_seconds
 from harness.cli.tuning import outlook, outlook_line, with_hours
 from harness.launch.parents import Parents
+from harness.record.files import refuse_file
 from harness.record.reading import Reading
 from harness.record.store import Store
 from harness.suite.copies import is_baseline
@@ -44,6 +45,7 @@ def show_plan(
         resolve_points: A difference for which the replicates are wanted.
         with_probe: Whether to time some steps of every arm in place of what records tell.
     """
+    refuse_file(settings.results)
     ready = make_ready(path, settings)
     store = Store(settings.results / ready.suite.name)
     ready, tuning = outlook(ready, store)

@@ -14,6 +14,7 @@ import typer
 
 from harness.cli.options import AsJson, Data, Results
 from harness.cli.output import complain, say, say_json
+from harness.cli.usage import known_device
 from harness.errors import StoreError
 from harness.record.find import find_trial
 from harness.record.store import Store
@@ -43,7 +44,10 @@ def reproduce_command(
     ] = None,
     data: Data = None,
     device: Annotated[
-        str | None, typer.Option("--device", metavar="NAME", help="cpu, cuda, …; else the record's.")
+        str | None,
+        typer.Option(
+            "--device", metavar="NAME", help="cpu, cuda, …; else the record's.", callback=known_device
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -182,6 +186,8 @@ def _run(
 
 
 def _lines(told: Mapping[str, Any]) -> Iterator[str]:
+    from harness.board.reproduce import DATA, ENVIRONMENT
+
     state = " with changes that no commit holds" if told["dirty"] else ""
     where = f'replicate {told["replicate"]} of arm "{told["arm"]}"'
     yield f"trial {told['trial']}: {where}, suite {told['suite']} ({', '.join(told['folders'])})"
@@ -193,6 +199,9 @@ def _lines(told: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     if told["commit"]:
         yield f"git checkout {told['commit']}"
+        yield ENVIRONMENT
+    if (told["environment"] or {}).get("HARNESS_DATA"):
+        yield DATA
     yield told["command"] or f"harness run {told['suite']}.toml --arms {shlex.quote(told['arm'])}"
     yield f"harness reproduce {told['trial']} --results {shlex.quote(told['folders'][0])} --run"
     if again := told.get("again"):

@@ -58,6 +58,8 @@ def try_file(file: Path, device: str, timeout: float) -> int:
         PluginError: Where the file cannot be loaded, or offers nothing that can be tried as it is.
     """
     file = file.resolve()
+    if file.is_dir():
+        raise PluginError(f"{file} is a folder; name a plugin file in it")
     if not file.is_file():
         raise PluginError(f"there is no file {file}")
     registry = installed([file])

@@ -76,6 +76,17 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
 
 
+def refuse_file(path: Path) -> None:
+    """See that a folder is at `path`, or could be made there, without making it.
+
+    Raises:
+        StoreError: Where a file stands there, or where a folder above it should be.
+    """
+    standing = next((one for one in (path, *path.parents) if one.exists()), path)
+    if standing.exists() and not standing.is_dir():
+        raise StoreError(f"{standing}: a file stands where a folder should be")
+
+
 def check_room(folder: Path, needed: int) -> None:
     """See before training whether `folder` takes a file and has `needed` bytes to spare.
 

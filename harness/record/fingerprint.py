@@ -89,15 +89,22 @@ def host() -> dict[str, Any]:
 
 @cache
 def code() -> dict[str, Any]:
-    """Return the harness's own state: version, digest of what decides a trial, and git where it is a checkout."""
+    """Return the harness's own state: version, digest of what decides a trial, and git where it is a checkout.
+
+    The suite file that the command line names is part of it where it lies in the checkout: one that no commit holds
+    cannot be run again from the commit.
+    """
     package = Path(harness.__file__).parent
     state: dict[str, Any] = {"version": harness.__version__, "engine": _engine_digest(package)}
     root = package.parent
     if not (root / ".git").exists():
         return {**state, "commit": None, "dirty": None, "diff": None}
+    suites = _suite_files(sys.argv, root)
     sources = ("--", "harness", "plugins")
-    diff = _output("git", "-C", str(root), "diff", "HEAD", *sources)
+    diff = _output("git", "-C", str(root), "diff", "HEAD", *sources, *suites)
     untracked = _output("git", "-C", str(root), "ls-files", "--others", "--exclude-standard", *sources)
+    if suites:  # one that git ignores is in no commit either
+        untracked += _output("git", "-C", str(root), "ls-files", "--others", "--", *suites)
     dirty = bool(diff or untracked)
     new = {
         name: digest_bytes((root / name).read_bytes())
@@ -147,6 +154,18 @@ def _masked_arguments(arguments: Sequence[str]) -> list[str]:
 
 def _masked(name: str, value: str) -> str:
     return _MASK if _SECRET.search(name) or _SECRET_VALUE.search(value) else value
+
+
+def _suite_files(arguments: Sequence[str], root: Path) -> list[str]:
+    """Return the suite files among the arguments that lie under `root`, as paths from there."""
+    paths = [Path(argument).resolve() for argument in arguments[1:] if argument.endswith(".toml")]
+    return sorted(
+        {
+            path.relative_to(root.resolve()).as_posix()
+            for path in paths
+            if path.is_relative_to(root.resolve()) and path.is_file()
+        }
+    )
 
 
 def _engine_digest(package: Path) -> str:

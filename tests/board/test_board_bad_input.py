@@ -221,3 +221,20 @@ def test_one_replicate_has_no_interval_and_no_verdict(inputs: Any) -> None:
     assert row["difference"]["low"] is None and board["claims"][0]["verdict"] is None
     assert row["rank_interval"] is None
     rendered(board)
+
+
+def test_the_most_frequent_reasons_are_told_with_their_counts(inputs: Any, tmp_path: Path) -> None:
+    store = write_folder(tmp_path / "s", inputs({"plain": 0.0, "good": 3.0}, 8))
+    paths = [store.trial_folder(f"good-{number}") / "0.json" for number in range(8)]
+    for path in paths[:2]:
+        path.write_bytes(b"")
+    for path in paths[2:5]:
+        in_place(path, lambda data: data.replace(b'"nll":', b'"nll": 1', 1))
+    in_place(paths[5], lambda data: resealed(data, status="weird\x1b[31m"))
+    in_place(paths[6], lambda data: resealed(data, status="weird\x1b[31m"))
+    in_place(paths[7], lambda data: resealed(data, schema=99))
+    told = "set aside, 8 in all: changed since it was written (3), empty (2), status is 'weird"
+    board = board_of(store)
+    markdown, terminal = render.markdown(board), " ".join(rendered(board)[-1].split())
+    assert told in markdown.replace("\\", "") and "other reasons (1)" in markdown
+    assert told in terminal and "other reasons (1)" in terminal

@@ -126,6 +126,24 @@ def test_several_copies_are_judged_each_by_itself_and_counted(inputs: Any) -> No
     assert "of 10 copies are better or worse, each judged by itself; up to 3 may be" in told["reason"]
 
 
+def test_no_copy_may_have_a_verdict_whatever_the_band_allows(inputs: Any) -> None:
+    # Of two copies of two baselines one may be beyond by itself; as a verdict of the board none may be.
+    given = with_copy(inputs({"plain": 0.0, "aa-1": 0.0, "aa-2": 0.0}, rounds=0, noise=0.3), "aa-1", "aa-2")
+    shift(given.of("aa-1"), 1.0)
+    told = board_of(given)["calibration"]
+    assert [copy["verdict"] for copy in told["copies"]] == ["better", "not resolved"]
+    assert told["accuracy"]["beyond"] == 1 <= told["accuracy"]["band"]
+    assert told["verdict"] == "not calibrated"
+    assert told["reason"].startswith("the copy aa-1 came out better; 1 of 2 copies are better or worse")
+
+
+def test_the_speed_of_a_copy_waits_for_all_rounds(inputs: Any) -> None:
+    given = with_copy(inputs({"plain": 0.0, "plain-aa": 0.0}, rounds=9), "plain-aa")
+    assert board_of(given)["calibration"]["speed"]["copies"] == 1
+    given.timings.pop()
+    assert board_of(given)["calibration"]["speed"] is None
+
+
 def test_a_copy_at_another_speed_does_not_calibrate(inputs: Any) -> None:
     given = with_copy(inputs({"plain": 0.0, "plain-aa": 0.0}, rounds=8), "plain-aa")
     rates = {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from rich.console import Console
 from scipy import stats
 
 from harness.board import build, render
@@ -246,3 +248,68 @@ def test_names_of_claims_are_text_in_every_format(inputs: Callable[..., Any]) ->
     page, text = render.html(board), render.markdown(board)
     assert "<img src=x" not in page and "<img" not in text and "\x1b" not in page + text
     assert "\\| \\[a\\](javascript:x)" in text
+
+
+def test_claims_wait_for_planned_replicates_and_rounds(inputs: Callable[..., Any]) -> None:
+    made = inputs({"plain": 0.0, "a": 2.0, "b": 2.0}, rounds=8)
+    speed = {"metric": "images_per_second", "unit": "ratio"}
+    made.plan["claims"] = [claim("a", "a", 2.0), claim("b", "b", 2.0), claim("fast", "b", 0.9, **speed)]
+    whole = build(made.plan, made.records, made.timings)["claims"]
+    assert [one["verdict"] for one in whole[:2]] == ["reproduced"] * 2
+    made.records.remove(made.of("a")[0])
+    made.timings.remove(next(one for one in made.timings if (one["arm"], one["round"]) == ("b", 3)))
+    told = build(made.plan, made.records, made.timings)["claims"]
+    assert [one["verdict"] for one in told] == [None, "reproduced", None]
+    assert told[0]["reason"].startswith("no verdict: interim, 9 of 10 replicates; ")
+    assert told[2]["reason"].startswith("no verdict: interim, 7 of 8 timing rounds; ")
+    assert told[0]["measured"]["low"] > 0 and told[0]["p"] is None
+
+
+def test_a_claim_and_the_table_may_differ_and_say_so(board_of: Callable[..., list[Json]]) -> None:
+    # Ten differences of one sign but one: 4 of 1024 sign vectors are as extreme. 0.05 / (4 / 1024) = 12.8 arms.
+    effects = {"good": 0.29, **{f"arm{number}": 0.0 for number in range(12)}}
+    (told,) = board_of(effects, [claim("a", "good", 0.3)], equal_margin_points=0.1)
+    assert told["verdict"] == "reproduced" and told["p"] == pytest.approx(4 / 1024)
+    assert told["reason"].endswith("; the table's verdict, Holm over 13 arms, is not resolved")
+    (told,) = board_of({"good": 0.29}, [claim("a", "good", 0.3)])
+    assert told["verdict"] == "reproduced" and "table" not in told["reason"]
+    (told,) = board_of({**effects, "other": -1.0}, [claim("a", "good", 0.3, against="other")])
+    assert "table" not in told["reason"]  # the table does not compare these two
+
+
+def test_not_resolved_says_where_the_interval_rules_the_claim_out(
+    board_of: Callable[..., list[Json]],
+) -> None:
+    told = board_of(
+        {"faint": 0.05},
+        [claim("gains", "faint", 2.0), claim("loses", "faint", -2.0), claim("within", "faint", 0.1)],
+        equal_margin_points=0.01,
+    )
+    assert [one["verdict"] for one in told] == ["not resolved"] * 3
+    ends = [f"{told[0]['measured'][end]:+.2f}".replace("-", "\N{MINUS SIGN}") for end in ("high", "low")]
+    assert told[0]["reason"].endswith(
+        f"; the interval ends at {ends[0]} points, short of the claimed +2.00 points"
+    )
+    assert told[1]["reason"].endswith(
+        f"; the interval ends at {ends[1]} points, short of the claimed \N{MINUS SIGN}2.00 points"
+    )
+    assert "short of" not in told[2]["reason"]
+
+
+def test_every_format_says_that_claims_are_a_family_of_their_own(inputs: Callable[..., Any]) -> None:
+    made = inputs({"plain": 0.0, "a": 2.0, "b": 0.0})
+    made.plan["claims"] = [claim("a", "a", 2.0), claim("c", None, 2.0, None, testable="needs a GPU")]
+    board = build(made.plan, made.records, made.timings)
+    wanted = (
+        "The claims are a family of their own: Holm over 1 claim, in the table over 2 arms. "
+        "So the same two arms may have another verdict there."
+    )
+    console = Console(width=200, file=io.StringIO())
+    console.print(render.terminal(board))
+    texts = [console.file.getvalue(), render.markdown(board), render.html(board), render.latex(board)]
+    assert [wanted in text for text in texts] == [True] * 4
+    method = (
+        "The test and the interval are two procedures, and at the edge one may say what the other does not."
+    )
+    assert [method in " ".join(text.split()) for text in texts] == [True] * 4
+    assert board["settings"]["claims_family"] == 1

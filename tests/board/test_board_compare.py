@@ -359,3 +359,22 @@ def test_unknown_numbers_are_never_zero(inputs: Any) -> None:
     row = arm_of(compared(base, candidate), "mixup")["accuracy"]
     assert (row["candidate"], row["difference"], row["verdict"]) == (None, None, None)
     assert "no result on the candidate's side" in row["reason"]
+
+
+def test_a_comparison_waits_for_the_planned_replicates_of_both_sides(inputs: Any) -> None:
+    base, candidate = inputs({"plain": 0.0}), inputs({"plain": 0.0})
+    for record in candidate.records:
+        record["results"]["test"]["top1"] += 1.0
+
+    def told(left: Any, right: Any) -> Any:
+        sides = [Given(name, side.plan, side.records, [], {}) for name, side in (("a", left), ("b", right))]
+        return compare_results(*sides)["arms"][0]["accuracy"]
+
+    assert told(base, candidate)["verdict"] == "better"
+    for short in (base, candidate):
+        kept = list(short.records)
+        short.records.pop()
+        found = told(base, candidate)
+        assert (found["verdict"], found["p"], found["difference"]["count"]) == (None, None, 9)
+        assert found["reason"].startswith("no verdict: interim, 9 of 10 replicates; ")
+        short.records[:] = kept

@@ -9,6 +9,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from harness.board import sign_flip
 from harness.board.sign_flip import DRAWS, pair_flip_ps, sign_flip_p, sign_flip_ps
@@ -149,5 +150,70 @@ def test_sixteen_replicates_are_exact_and_seventeen_agree_with_them() -> None:
 
 def test_a_level_that_one_part_cannot_reach_has_more() -> None:
     arms = {"plain": dict.fromkeys(range(60), 90.0), "best": dict.fromkeys(range(60), 91.0)}
+    # As many as it takes, no more: 60 of one sign are beyond any doubt.
     assert pair_flip_ps(arms, 6, 0, 0.05 / 1225) == {("best", "plain"): 1 / 30_001}
     assert pair_flip_ps(arms, 6, 0, 0.05) == {("best", "plain"): 1 / 10_001}
+
+
+def with_p(wanted: float, count: int, seed: int) -> tuple[list[float], float]:
+    """Return differences whose exact p-value is near the wanted one, and that p-value."""
+    noise, low, high = differences_of(seed, count, 0.0), 0.0, 3.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        values = [one + middle for one in noise]
+        exact = sign_flip._exact_share(sorted(map(abs, values)), abs(math.fsum(values)) * (1 - 1e-12))
+        low, high = (middle, high) if exact > wanted else (low, middle)
+    return values, exact
+
+
+def test_a_small_level_has_25_draws_beyond_it() -> None:
+    level = 0.05 / 500  # 10,000 draws would have one beyond it
+    for seed, share in enumerate((0.5, 0.7)):
+        values, exact = with_p(share * level, 22, seed)
+        p = sign_flip_p(values, seed, level)
+        assert p * 250_001 == pytest.approx(round(p * 250_001), abs=1e-6)
+        assert p == pytest.approx(exact, abs=4 * math.sqrt(exact / 250_000) + 1 / 250_000)
+        assert p <= level
+
+
+def test_draws_end_where_they_can_change_nothing() -> None:
+    level = 0.05 / 500
+    # 25 of 250,000 draws may be as extreme: more of them are, and after 10,000 draws it is over.
+    values, exact = with_p(0.01, 22, 1)
+    p = sign_flip_p(values, 3, level)
+    assert p == sign_flip_p(values, 3)
+    assert p == pytest.approx(exact, abs=4 * math.sqrt(exact / 10_000))
+    # Twice the level: after the 26th, which comes about the 130,000th draw.
+    values, exact = with_p(2 * level, 22, 2)
+    p = sign_flip_p(values, 3, level)
+    assert level < p
+    assert p in {(count + 1) / (part * DRAWS + 1) for part in range(5, 26) for count in range(25, 40)}
+
+
+def test_draws_that_end_early_keep_every_level() -> None:
+    # Of 3,000 arms without an effect: at the level, and above it, where the draws of most have ended early.
+    level, hits = 0.0005, {0.0005: 0, 0.002: 0, 0.01: 0, 0.05: 0}
+    draw = np.random.default_rng(8)
+    arms = draw.normal(size=(3000, 20)).tolist()
+    found = sign_flip_ps(arms, 4, level)
+    for a in hits:
+        hits[a] = sum(p <= a for p in found)
+        assert hits[a] <= stats.binom.ppf(0.999, 3000, a)
+    assert hits[0.05] >= stats.binom.ppf(0.001, 3000, 0.05)
+
+
+def test_pairs_of_very_many_replicates_have_fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(2)
+    arms = {
+        name: dict(enumerate(draw.normal(mean, 1, 60).tolist())) for name, mean in (("a", 0.0), ("b", 1.0))
+    }
+    level = 0.05 / 500
+    (many,) = pair_flip_ps(arms, 6, 0, level).values()
+    monkeypatch.setattr(sign_flip, "PAIR_SIGNS", 60 * DRAWS * 3)
+    (few,) = pair_flip_ps(arms, 6, 0, level).values()
+    assert few == pytest.approx(many, abs=5 * math.sqrt(many / 30_000))
+    draws = [
+        next(part for part in range(1, 26) if abs(p * (part * DRAWS + 1) % 1 - 0.5) > 0.5 - 1e-6)
+        for p in (few, many)
+    ]
+    assert draws == [3, 25]

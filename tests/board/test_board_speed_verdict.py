@@ -170,6 +170,23 @@ def test_equal_compute_reads_the_curves_where_they_reach() -> None:
     assert found is not None and found["at_arm"]["baseline"] == pytest.approx(66.5)
 
 
+def test_what_an_arm_needs_of_others_is_spent_before_its_first_epoch() -> None:
+    curves = {"epoch": [1, 2, 3, 4], "validation_top1": {"mean": [50.0, 60.0, 70.0, 80.0]}}
+    base_curves = {"epoch": [1, 2, 3, 4], "validation_top1": {"mean": [40.0, 65.0, 68.0, 72.0]}}
+    # A student of 1e9 FLOPs whose teacher took 2e9: three epochs of the baseline, not one.
+    row = {"training_flops": 1e9, "parents_cost": {"training_flops": 2e9}}
+    found = equal_compute_of(row, {"training_flops": 4e9}, curves, base_curves)
+    assert found == {"at_arm": {"training_flops": 3e9, "arm": 80.0, "baseline": 68.0}, "at_baseline": None}
+    # Both teacher and student within the baseline's: 2e9 + 3e9 spent evenly, 4e9 is two thirds along the student's.
+    row["training_flops"] = 3e9
+    found = equal_compute_of(row, {"training_flops": 4e9}, curves, base_curves)
+    assert found is not None and found["at_arm"] is None
+    assert found["at_baseline"]["arm"] == pytest.approx(50 + 10 * (2 / 3 * 4 - 1))
+    # Nobody knows what a file took.
+    row["parents_cost"] = {"training_flops": None}
+    assert equal_compute_of(row, {"training_flops": 4e9}, curves, base_curves) is None
+
+
 @pytest.mark.parametrize(
     "curves",
     [

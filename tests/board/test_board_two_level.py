@@ -37,19 +37,17 @@ def correct(seed: int, n: int, m: int, shift: float = 0.0) -> Table:
     return skill + ease + shift + draw.normal(0, 0.7, (n, m)) > 0
 
 
-def by_hand(table: Any, alpha: float) -> tuple[float, float]:
-    """Return the interval from the two-way table, every mean square written out over the cells."""
-    values = table.astype(float)
+def half_width_by_hand(values: Any, alpha: float) -> float:
+    """Return h of the two-way table, every mean square written out over the cells."""
     n, m = values.shape
     mean = values.mean()
     rows, columns = values.mean(1, keepdims=True), values.mean(0, keepdims=True)
     seeds = m * ((rows - mean) ** 2).sum() / (n - 1)
     examples = n * ((columns - mean) ** 2).sum() / (m - 1)
     rest = ((values - rows - columns + mean) ** 2).sum() / ((n - 1) * (m - 1))
-    summed = seeds + max(examples - rest, 0.0)
-    df = summed**2 / (seeds**2 / (n - 1) + examples**2 / (m - 1) + rest**2 / ((n - 1) * (m - 1)))
-    half = stats.t.isf(alpha / 2, max(df, n - 1)) * np.sqrt(summed / (n * m))
-    return 100 * (mean - half), 100 * (mean + half)
+    by_seed, by_example = (stats.t.isf(alpha / 2, count - 1) for count in (n, m))
+    squared = by_seed**2 * seeds + by_example**2 * max(examples - rest, 0.0)
+    return float(np.sqrt(squared / (n * m)))
 
 
 @pytest.mark.parametrize(("n", "m"), [(3, 40), (5, 64), (10, 899), (19, 333)])
@@ -63,11 +61,86 @@ def test_equals_the_analysis_of_variance_by_hand(n: int, m: int) -> None:
     )
     own, difference = found["arm"]
     assert own is not None and difference is not None
-    assert (own["low"], own["high"]) == pytest.approx(by_hand(arm, 0.05), rel=1e-10)
-    expected = by_hand(arm.astype(int) - base.astype(int), 0.01)
+    changes = arm.astype(float) - base
+    half = half_width_by_hand(changes, 0.01)
+    expected = (100 * (changes.mean() - half), 100 * (changes.mean() + half))
     assert (difference["low"], difference["high"]) == pytest.approx(expected, rel=1e-9, abs=1e-9)
     assert found["base"][1] is None
     assert (own["seeds"], own["examples"]) == (n, m)
+    # Wilson's limits are where (p - q)^2 = q (1 - q) z^2 / count.
+    p, half = arm.mean(), half_width_by_hand(arm.astype(float), 0.05)
+    share = max(half**2 / (p * (1 - p)), stats.t.isf(0.025, m - 1) ** 2 / m)
+    for limit in (own["low"] / 100, own["high"] / 100):
+        assert (p - limit) ** 2 == pytest.approx(limit * (1 - limit) * share, rel=1e-9)
+    assert own["low"] < 100 * p < own["high"]
+
+
+def test_two_arms_of_two_examples_by_hand() -> None:
+    # Rows 11, 10, 11: mean 5/6; MS_seeds = MS_rest = 1/6 and MS_examples = 1/6, so that seeds alone vary.
+    table = np.array([[1, 1], [1, 0], [1, 1]], bool)
+    own = two_level_of({"a": trials_of("a", table)}, {"a": "a"}, 0.05, 0.05)["a"][0]
+    assert own is not None
+    # t of 1 degree, 12.706, of two examples, is more than that of the seeds: 80.72 for z^2 / count.
+    share = 12.7062047**2 / 2
+    centre, half = (5 / 6 + share / 2) / (1 + share), np.sqrt(share * (5 / 36 + share / 4)) / (1 + share)
+    assert (own["low"], own["high"]) == pytest.approx((100 * (centre - half), 100 * (centre + half)))
+
+
+def test_near_100_percent_the_limits_stay_within_and_have_a_width() -> None:
+    perfect = np.ones((4, 100), bool)
+    own = two_level_of({"a": trials_of("a", perfect)}, {"a": "a"}, 0.05, 0.05)["a"][0]
+    assert own is not None
+    # All m examples count as one trial each: Wilson's lower limit of m in m is m / (m + t^2).
+    assert own["high"] == 100.0
+    assert own["low"] == pytest.approx(100 * 100 / (100 + stats.t.isf(0.025, 99) ** 2))
+    for wrong in (1, 2):  # examples that every seed gets wrong
+        table = perfect.copy()
+        table[:, :wrong] = False
+        own = two_level_of({"a": trials_of("a", table)}, {"a": "a"}, 0.05, 0.05)["a"][0]
+        assert own is not None
+        assert 90.0 < own["low"] < 100 - wrong < own["high"] < 100.0
+    never = two_level_of({"a": trials_of("a", ~perfect)}, {"a": "a"}, 0.05, 0.05)["a"][0]
+    assert never is not None
+    assert never["low"] == 0.0 < never["high"] < 4.0
+
+
+@pytest.mark.parametrize(("accuracy", "n", "m"), [(0.995, 3, 100), (0.99, 10, 100), (0.97, 3, 360)])
+def test_covers_an_accuracy_near_100_percent(accuracy: float, n: int, m: int) -> None:
+    # Limits of mean and half-width alone miss 48, 29 and 7 % of these.
+    draw, runs = np.random.default_rng([n, m]), 300
+    edge = stats.norm.ppf(accuracy) * np.sqrt(0.05**2 + 1 + 0.2**2)
+    covered = 0
+    for _ in range(runs):
+        skill, ease = draw.normal(0, 0.05, (n, 1)), draw.normal(0, 1, (1, m))
+        table = edge + skill + ease + draw.normal(0, 0.2, (n, m)) > 0
+        own = two_level_of({"a": trials_of("a", table)}, {"a": "a"}, 0.05, 0.05)["a"][0]
+        assert own is not None
+        assert 0.0 <= own["low"] < own["high"] <= 100.0
+        covered += own["low"] <= 100 * accuracy <= own["high"]
+    assert covered >= stats.binom.ppf(0.001, runs, 0.95)
+
+
+def test_a_difference_of_three_replicates_keeps_a_small_level() -> None:
+    # At 0.5 %, what one of ten arms gets. One quantile for seeds and examples together misses 2.5 % of these: 20.
+    draw, runs, n, m = np.random.default_rng(3), 800, 3, 500
+    deviation = np.sqrt(0.05**2 + 0.03**2 + 1 + 0.15**2 + 0.2**2)
+    edges = [stats.norm.ppf(accuracy) * deviation for accuracy in (0.91, 0.9)]
+    missed = 0
+    for _ in range(runs):
+        shared = draw.normal(0, 0.05, (n, 1)) + draw.normal(0, 1, (1, m))
+        arm, base = (
+            edge
+            + shared
+            + draw.normal(0, 0.03, (n, 1))
+            + draw.normal(0, 0.15, (1, m))
+            + draw.normal(0, 0.2, (n, m))
+            > 0
+            for edge in edges
+        )
+        trials = {"arm": trials_of("arm", arm), "base": trials_of("base", base)}
+        found = two_level_of(trials, {"arm": "base", "base": "base"}, 0.05, 0.005)["arm"][1]
+        missed += found is not None and not found["low"] <= 1.0 <= found["high"]
+    assert missed <= stats.binom.ppf(0.999, runs, 0.005)
 
 
 def test_columns_are_counted_in_binary() -> None:
@@ -88,13 +161,13 @@ def test_covers_the_truth_where_seeds_and_examples_are_drawn_anew() -> None:
         covered += own["low"] <= truth <= own["high"]
         interval = stats.ttest_1samp(100 * table.mean(1), 0).confidence_interval()
         by_seeds += interval.low <= truth <= interval.high
-    assert 0.92 < covered / 400 < 0.985
+    assert 0.93 < covered / 400 < 0.995
     assert by_seeds / 400 < 0.88
 
 
 @pytest.mark.parametrize("n", [3, 5, 10])
 def test_a_difference_of_few_replicates_keeps_its_level_and_a_width_that_can_be(n: int) -> None:
-    # Equal arms: 0 is the truth. Satterthwaite's degrees alone fall below 0.01 here, for widths of 1e23 and more.
+    # Equal arms: 0 is the truth.
     examples, runs, covered = 300, 300, 0
     for seed in range(runs):
         draw = np.random.default_rng([seed, n])
@@ -115,7 +188,11 @@ def test_two_replicates_and_a_spread_of_0_by_luck_have_no_interval() -> None:
     assert two_level_of({"a": trials_of("a", two)}, {"a": "a"}, 0.05, 0.05) == {"a": (None, None)}
     # Each seed is right on one example, each on another one: the means agree to the last bit, the seeds do not.
     lucky = np.eye(3, 3, dtype=bool)
-    assert two_level_of({"a": trials_of("a", lucky)}, {"a": "a"}, 0.05, 0.05) == {"a": (None, None)}
+    none = trials_of("b", np.zeros((3, 3), bool))
+    found = two_level_of({"a": trials_of("a", lucky), "b": none}, {"a": "b", "b": "b"}, 0.05, 0.05)["a"]
+    assert found[1] is None
+    # An accuracy has one, of as many trials as there are examples.
+    assert found[0] is not None and found[0]["high"] - found[0]["low"] > 90.0
     # An arm that changes nothing differs by 0, certainly.
     same = {"a": trials_of("a", correct(5, 3, 64)), "b": trials_of("b", correct(5, 3, 64))}
     difference = two_level_of(same, {"a": "b", "b": "b"}, 0.05, 0.05)["a"][1]

@@ -154,7 +154,7 @@ def test_a_link_to_an_arm_opens_its_card(page: Any, report: Path) -> None:
     assert opened.startswith("harness reproduce ")
 
 
-@pytest.mark.parametrize("width", [500, 800, 1280])
+@pytest.mark.parametrize("width", [390, 500, 800, 1280])
 def test_nothing_but_what_scrolls_by_itself_is_wider_than_the_screen(
     page: Any, report: Path, width: int
 ) -> None:
@@ -192,6 +192,134 @@ def test_labels_stay_inside_their_charts_and_off_each_other(page: Any, report: P
                 across, down = min(x1, u1) - max(x0, u0), min(y1, v1) - max(y0, v0)
                 shallow = min(y1 - y0, v1 - v0) / 2
                 assert across <= 1 or down <= shallow, f"{name}: {label} lies over {other}"
+
+
+OVERPRINTED = """
+Array.from(document.querySelectorAll('td, th')).filter(cell => cell.offsetHeight).flatMap(cell =>
+  Array.from(cell.querySelectorAll('*')).filter(one => one.getBoundingClientRect().right >
+    cell.getBoundingClientRect().right + 1).map(one => [cell.textContent, one.textContent]))
+"""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_cell_prints_over_its_neighbour(page: Any, tmp_path: Path, width: int) -> None:
+    board = simulated({"plain": 0.0, "mixup": 1.5}, replicates=3)
+    long = "a claim with many words, from a source that is told in full, volume and page"
+    measured = {"mean": 1.0, "low": 0.5, "high": 1.5, "count": 3}
+    claim = {
+        "name": long,
+        "source": long,
+        "arm": "mixup",
+        "against": "plain",
+        "metric": "top1",
+        "unit": "points",
+    }
+    verdict = {"claimed": 1.0, "measured": measured, "verdict": "weaker", "reason": long}
+    board["claims"] = [claim | verdict]
+    path = tmp_path / "leaderboard.html"
+    path.write_text(render.html(board), encoding="utf-8")
+    page.open(path, width=width)
+    page.run("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    assert page.run("document.querySelectorAll('#section-claims td').length") == 5
+    assert page.run(OVERPRINTED) == []
+
+
+def test_a_table_with_the_cost_of_parents_fits_a_usual_screen(page: Any, tmp_path: Path) -> None:
+    board = simulated(ARMS)
+    for row in board["rows"]:
+        row["parents_cost"] = {"training_flops_ratio": 12.5, "train_seconds_ratio": 12.5}
+    path = tmp_path / "leaderboard.html"
+    path.write_text(render.html(board), encoding="utf-8")
+    page.open(path, width=1280)
+    assert "1.00× + 12.50×" in page.run("document.querySelector('#board td.flops').textContent")
+    wide = "(s => s.scrollWidth - s.clientWidth)(document.querySelector('#section-board .scroll'))"
+    assert page.run(wide) <= 0
+
+
+LINES = "Array.from(document.querySelectorAll('#section-curves figure [data-arm=\"%s\"].line'))"
+
+
+def test_any_arm_can_be_picked_from_the_key_by_keyboard(page: Any, report: Path) -> None:
+    page.open(report)
+    entry = "document.querySelector('#section-curves .others li')"
+    assert not page.run(f"{entry}.checkVisibility()")  # folded
+    page.run("document.querySelector('#section-curves .others summary').focus()")
+    page.press("Enter")
+    page.press("Tab")
+    assert page.run(f"document.activeElement === {entry}.querySelector('button')")
+    arm = page.run(f"{entry}.dataset.arm")
+    styles = f"{LINES % arm}.map(line => line.getAttribute('class').split(' ')[1])"
+    assert page.run(styles) == ["other"] * 4
+    first = "document.querySelector('#section-curves .legend li:nth-child(2)')"
+    pressed = "Array.from(document.querySelectorAll('#section-curves [aria-pressed=true]')).length"
+    assert page.run(pressed) == 8
+    page.press(" ")
+    # All colours were taken: the arm that had one longest gave it up.
+    assert page.run(styles) == ["s1"] * 4 and page.run(pressed) == 8
+    assert page.run(f"{first}.querySelector('button').ariaPressed") == "false"
+    band = f"document.querySelector('#section-curves .spread[data-arm=\"{arm}\"]')"
+    assert page.run(f"getComputedStyle({band}).display") != "none"
+    page.press(" ")
+    assert page.run(styles) == ["other"] * 4 and page.run(pressed) == 7
+    assert page.run(f"getComputedStyle({band}).display") == "none"
+
+
+CONTRASTS = """
+(() => {
+  function light(rgb) {
+    const [r, g, b] = rgb.map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+    return .2126 * r + .7152 * g + .0722 * b;
+  }
+  const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+  function over(colour, alpha, below) {
+    canvas.globalAlpha = 1; canvas.fillStyle = below; canvas.fillRect(0, 0, 1, 1);
+    canvas.globalAlpha = alpha; canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+    return Array.from(canvas.getImageData(0, 0, 1, 1).data).slice(0, 3);
+  }
+  function contrast(a, b) {
+    const [x, y] = [light(a), light(b)].sort((p, q) => q - p);
+    return (x + .05) / (y + .05);
+  }
+  const page = getComputedStyle(document.body).backgroundColor, found = [];
+  for (const text of document.querySelectorAll('.matrix svg > text')) {
+    if (!/^[−+0-9]+$/.test(text.textContent)) continue;
+    const x = +text.getAttribute('x'), y = +text.getAttribute('y') - 4;
+    const path = Array.from(text.parentNode.querySelectorAll('path')).find(one =>
+      one.isPointInFill(Object.assign(text.parentNode.createSVGPoint(), {x, y})));
+    if (!path) continue;
+    const style = getComputedStyle(path);
+    const ground = over(style.fill, +style.fillOpacity * +style.opacity, page);
+    found.push([text.textContent, contrast(over(getComputedStyle(text).fill, 1, page), ground)]);
+  }
+  for (const span of document.querySelectorAll('#board .interval, #board .faint')) {
+    if (!span.textContent.trim()) continue;
+    const style = getComputedStyle(span);
+    let alpha = 1, ground = null;
+    for (let up = span; up; up = up.parentElement) {
+      alpha *= +getComputedStyle(up).opacity;
+      const own = getComputedStyle(up).backgroundColor;
+      ground ??= own === 'rgba(0, 0, 0, 0)' ? null : own;
+    }
+    found.push([span.textContent, contrast(over(style.color, alpha, ground), over(ground, 1, ground))]);
+  }
+  return found;
+})()
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_small_numbers_stand_out_from_their_ground(page: Any, tmp_path: Path, scheme: str) -> None:
+    board = simulated(ARMS)
+    for row in board["rows"]:
+        row["rank_interval"] = [1, len(ARMS)]
+    path = tmp_path / "leaderboard.html"
+    path.write_text(render.html(board), encoding="utf-8")
+    page.open(
+        path, media={"media": "screen", "features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    )
+    found = page.run(CONTRASTS)
+    assert len(found) > 200
+    assert {text: value for text, value in found if value < 4.5} == {}
 
 
 def test_it_prints_with_its_cards_open_and_without_controls(page: Any, report: Path) -> None:

@@ -198,3 +198,13 @@ def test_hours_of_another_budget_go_with_the_samples(tmp_path: Path) -> None:
     # A second of building stays; ten seconds for 1,800 samples become a hundred.
     assert cost.seconds == pytest.approx(1 + 100) and cost.source == "like" and "suite short" in cost.told
     assert costs_of(planned(tmp_path, "wide", width=9), {}, results) == {}  # another backbone tells nothing
+
+
+def test_a_recipe_is_nearer_the_fewer_entries_of_a_list_differ() -> None:
+    moved, mixed = {"name": "translate", "params": {}}, {"name": "mixup", "params": {}}
+    wanted = {"augmentations": [moved], "batch_size": 32}
+    plain, mixup = ({**wanted, "augmentations": one} for one in ([], [mixed]))
+    assert (
+        0 < distance(wanted, plain) < distance(wanted, mixup) < distance(wanted, {**mixup, "batch_size": 64})
+    )
+    assert distance({"augmentations": [moved, mixed]}, {"augmentations": [mixed, moved]}) == 1

@@ -6,6 +6,7 @@ import shutil
 import orjson
 import pytest
 
+from harness.cli.reproducing import _lines
 from harness.record.record import seal
 from harness.record.reproduced import compare_attempts, differing_environment
 
@@ -65,6 +66,22 @@ def test_a_trial_is_shown_with_all_that_it_takes(finished, harness):
     assert told["recipe"]["tricks"][0]["name"] == "halve"
     assert told["digests"]["final_weights"]
     assert told["folders"] == ["results/tiny"]
+
+
+def test_the_environment_and_the_data_root_are_among_the_lines():
+    told = dict.fromkeys(("dirty", "top1", "version", "host", "recipe"))
+    told |= {"trial": "t", "replicate": 0, "arm": "a", "suite": "s", "folders": ["results/s"], "attempt": 0}
+    told |= {"status": "completed", "seed": 0, "commit": "c0ffee", "command": "harness run s.toml"}
+    told["environment"] = {"HARNESS_DATA": "/somewhere/data"}
+    assert list(_lines(told))[-5:] == [
+        "git checkout c0ffee",
+        "make .venv/.installed  # the environment",
+        "export HARNESS_DATA=DIR  # the folder with the data sets",
+        "harness run s.toml",
+        "harness reproduce t --results results/s --run",
+    ]
+    bare = list(_lines({**told, "commit": None, "environment": {}}))
+    assert bare[-3:] == ["", "harness run s.toml", "harness reproduce t --results results/s --run"]
 
 
 def test_trained_again_it_is_equal_bit_for_bit_and_leaves_nothing(finished, harness):

@@ -2,6 +2,9 @@ import platform
 import subprocess
 import sys
 
+import pytest
+
+from harness.record import fingerprint
 from harness.record.fingerprint import code, host, libraries, session
 
 
@@ -54,3 +57,40 @@ def test_no_torch_is_imported_for_it():
         "sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", text], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("how", ["committed", "edited", "untracked", "ignored", "elsewhere"])
+def test_a_suite_file_that_no_commit_holds_is_uncommitted_code(tmp_path, monkeypatch, how):
+    """Of a checkout, the suite file that is run counts beside harness and plugins; one elsewhere does not."""
+    root = tmp_path / "checkout"
+    for folder in ("harness/contract", "harness/engine", "plugins", "suites"):
+        (root / folder).mkdir(parents=True)
+    (root / "harness" / "__init__.py").write_text("")
+    suite = root / "suites" / "one.toml"
+    suite.write_text("name = 'one'\n")
+    (root / ".gitignore").write_text("ignored.toml\n")
+
+    def git(*arguments):
+        names = ("-c", "user.name=a", "-c", "user.email=a@b")
+        subprocess.run(["git", *names, *arguments], cwd=root, check=True, capture_output=True)
+
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-q", "-m", "one")
+    if how == "edited":
+        suite.write_text("name = 'two'\n")
+    elif how != "committed":
+        suite = {
+            "untracked": suite.with_name("new.toml"),
+            "ignored": suite.with_name("ignored.toml"),
+            "elsewhere": tmp_path / "other.toml",
+        }[how]
+        suite.write_text("name = 'new'\n")
+    monkeypatch.setattr(fingerprint.harness, "__file__", str(root / "harness" / "__init__.py"))
+    monkeypatch.setattr(sys, "argv", ["harness", "run", str(suite), "--arms", "a.toml"])
+    told = code.__wrapped__()
+    is_dirty = how in ("edited", "untracked", "ignored")
+    assert told["commit"] and told["dirty"] is is_dirty and (told["diff"] is not None) is is_dirty
+    # Another file of the checkout that is edited is not what is run.
+    (root / "suites" / "one.toml").write_text("name = 'three'\n")
+    assert code.__wrapped__()["dirty"] is (is_dirty or how == "committed")
