@@ -12,7 +12,11 @@ import os
 import random
 import subprocess
 import sys
+from binascii import b2a_base64
 from collections.abc import Iterator
+from functools import cache
+from itertools import accumulate
+from operator import or_
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +37,7 @@ from pathlib import Path
 from harness.board.leaderboard import build
 from harness.board.write import write
 from harness.record import index
-from harness.record.compact import without_collecting
+from harness.record.reading import without_collecting
 from harness.record.store import Store
 def clock():
     own, child = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
@@ -47,7 +51,7 @@ if sys.argv[2] == "unchanged":
     assert found is not None
 else:
     with without_collecting():
-        start = clock(); plan = store.read_plan(); reading = store.read(plan, is_compact=True); lap("read", start)
+        start = clock(); plan = store.read_plan(); reading = store.read_flat(plan); lap("read", start)
         start = clock()
         board = build(plan, reading.records, reading.timings, reading.set_aside, shared=reading.shared)
         lap("build", start)
@@ -95,16 +99,28 @@ def make_store(root: Path, arms: int, replicates: int) -> None:
     store = Store(root)
     plan["hash"] = digest_json(plan)
     store.write_plan(plan)
-    host = store.share({"accuracy": {"cpu": "A CPU"}, "speed": {"cores": 2}})
+    refs = {
+        "host": store.share({"accuracy": {"cpu": "A CPU"}, "speed": {"cores": 2}}),
+        "recipe": store.share(recipe),
+        "manifest": store.share(manifest),
+    }
     for trial in trials:
-        body = record_of(trial, plan["hash"], host, draw)
+        body = record_of(trial, plan["hash"], refs, draw)
         whole = {**body, "content_hash": digest_bytes(canonical(body))}
         folder = root / "trials" / trial["id"]
         folder.mkdir(parents=True)
         (folder / "0.json").write_bytes(canonical(whole))
 
 
-def record_of(trial: Json, plan: str, host: str, draw: random.Random) -> Json:
+@cache
+def correct_bits(order: int) -> list[str]:
+    """Return, by number of hits, which examples are right in one of a few orders, as records hold it."""
+    places = random.Random(order).sample(range(TEST), TEST)
+    masks = accumulate((1 << place for place in places), or_, initial=0)
+    return [b2a_base64(mask.to_bytes(TEST // 8, "big"), newline=False).decode() for mask in masks]
+
+
+def record_of(trial: Json, plan: str, refs: Json, draw: random.Random) -> Json:
     """Return a record of about 5 KB, as trials write them, without its content hash."""
     right = [min(TEST // CLASSES, max(0, round(draw.gauss(600, 20)))) for _ in range(CLASSES)]
     wrong = [[(1000 - one) // 9] * CLASSES for one in right]
@@ -123,8 +139,8 @@ def record_of(trial: Json, plan: str, host: str, draw: random.Random) -> Json:
         "place": {"device": "cpu", "slot": trial["replicate"] % 2},
         "changes": [],
         "culprit": None,
-        "started_at": "2026-01-01T00:00:00.000+00:00",
-        "finished_at": "2026-01-01T00:00:09.000+00:00",
+        "started_at": f"2026-01-01T{trial['replicate'] % 24:02}:00:{draw.randrange(60):02}.000+00:00",
+        "finished_at": "2026-01-02T00:00:09.000+00:00",
         "digests": {
             "order": f"o{trial['replicate']}",
             "initial_weights": f"i{trial['replicate']}",
@@ -137,7 +153,7 @@ def record_of(trial: Json, plan: str, host: str, draw: random.Random) -> Json:
                 "top1": 100.0 * sum(right) / TEST,
                 "nll": draw.random(),
                 "metrics": {},
-                "correct_bits": "A" * 1668,
+                "correct_bits": correct_bits(trial["replicate"] % 3)[sum(right)],
                 "class_correct": right,
                 "confusion": confusion,
                 "reliability": {
@@ -176,7 +192,7 @@ def record_of(trial: Json, plan: str, host: str, draw: random.Random) -> Json:
         "observables": {},
         "chance_top1": 10.0,
         "data_wait_share": 0.02,
-        "refs": {"host": host},
+        "refs": refs,
     }
 
 
