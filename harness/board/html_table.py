@@ -25,7 +25,11 @@ _COLUMNS = (
         "Paired difference from the baseline, with an interval that holds for all arms at once",
     ),
     ("nll", "NLL", "Negative log-likelihood on the test set, in nats"),
-    ("speed", "images/s", "Training throughput, geometric mean over timing rounds, and the ratio to the baseline"),
+    (
+        "speed",
+        "images/s",
+        "Training throughput, geometric mean over timing rounds, and the ratio to the baseline",
+    ),
     ("memory", "memory", "Peak memory of the timing pass: allocated on a GPU, else resident"),
     ("parameters", "params", "Parameters of the model"),
     ("flops", "FLOPs", "Training FLOPs relative to the baseline"),

@@ -21,7 +21,7 @@ Json = dict[str, Any]
 CURVES = ("train_loss", "validation_loss", "validation_top1", "learning_rate")
 SECONDS = ("build", "compile", "warm_up", "train", "data_wait", "evaluate")
 BINS = ("count", "correct", "confidence")
-_REST = (
+REST = (
     "schema",
     "protocol",
     "changes",
@@ -114,7 +114,7 @@ def attempt_of(record: Mapping[str, Any]) -> Attempt:
     results, digests, curves = _table(get("results")), _table(get("digests")), _table(get("curves"))
     seconds = _table(get("seconds"))
     test = _table(results.get("test"))
-    rest = {key: get(key) for key in _REST}
+    rest = {key: get(key) for key in REST}
     rest["metrics"] = test.get("metrics")
     rest["epoch"] = curves.get("epoch")
     rest["gradient_norms"] = curves.get("gradient_norms")
@@ -134,10 +134,10 @@ def attempt_of(record: Mapping[str, Any]) -> Attempt:
         finite(get("parameters")),
         finite(_table(get("budget")).get("training_flops")),
         tuple([finite(seconds.get(name)) for name in SECONDS]),
-        _curves([curves.get(name) for name in CURVES]),
-        _counts(test.get("class_correct")),
-        _counts(test.get("confusion")),
-        _bins(test.get("reliability")),
+        pack_curves([curves.get(name) for name in CURVES]),
+        pack_counts(test.get("class_correct")),
+        pack_counts(test.get("confusion")),
+        pack_bins([_table(test.get("reliability")).get(name) for name in BINS]),
         _bits(test.get("correct_bits")),
         int(finite(test.get("count")) or 0),
         rest,
@@ -157,7 +157,8 @@ def _table(value: object) -> Json:
     return value if isinstance(value, dict) else _EMPTY
 
 
-def _curves(columns: list[Any]) -> bytes:
+def pack_curves(columns: list[Any]) -> bytes:
+    """Return curves, lists of an epoch's numbers, as `Attempt.curves` has them."""
     try:
         one, two, three, four = columns
         if len(one) == len(two) == len(three) == len(four):
@@ -170,7 +171,8 @@ def _curves(columns: list[Any]) -> bytes:
     return array("d", [math.nan if one is None else one for one in numbers]).tobytes()
 
 
-def _counts(values: object) -> bytes | None:
+def pack_counts(values: object) -> bytes | None:
+    """Return whole numbers packed; None where they are none."""
     if not isinstance(values, list) or not values:
         return None
     try:
@@ -179,12 +181,10 @@ def _counts(values: object) -> bytes | None:
         return None
 
 
-def _bins(told: object) -> bytes | None:
-    """Return the columns of a reliability table one after the other; None where they are no numbers of one length."""
-    table = _table(told)
-    columns: list[Any] = [table.get(name) for name in BINS]
-    count, correct, confidence = columns
+def pack_bins(columns: list[Any]) -> bytes | None:
+    """Return `BINS`, lists of one length, as `Attempt.reliability` has them; None where they are none."""
     try:
+        count, correct, confidence = columns
         if not len(count) == len(correct) == len(confidence) or not sum(count) > 0:
             return None
         return array("d", count + correct + confidence).tobytes() if math.isfinite(sum(confidence)) else None

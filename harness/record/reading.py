@@ -21,8 +21,7 @@ from harness.record.attempt import Attempt, attempt_of, rest_key
 from harness.record.halves import in_two
 from harness.record.place import STRANGER, Places
 from harness.record.plans import trial_ids
-from harness.record.record import FINAL, ended_order, open_sealed, open_unshaped
-from harness.record.shape import is_plain, misshapen
+from harness.record.record import FINAL, ended_order, open_sealed
 from harness.registry.digests import digest_json
 
 Json = dict[str, Any]
@@ -121,13 +120,13 @@ def _flat_parts(folder: str, trials: Sequence[str], places: Places) -> Iterator[
     Yields:
         The distinct `rest` as JSON, the attempts with the place of theirs among these, what is set aside, other names.
     """
-    shapes: set[bytes] = set()
+    quick = _quick(places)
     for start in range(0, len(trials), _AT_ONCE):
         rests: dict[bytes, int] = {}
         attempts: list[Any] = []
         odd: Reading[Json] = Reading([])
         for trial in trials[start : start + _AT_ONCE]:
-            found = _usual(folder, trial, places, shapes)
+            found = _usual(folder, trial, quick)
             if found is None:
                 other = read_trial(folder, trial, places)
                 _add(odd, other)
@@ -136,34 +135,26 @@ def _flat_parts(folder: str, trials: Sequence[str], places: Places) -> Iterator[
         yield list(rests), attempts, odd.set_aside, odd.others
 
 
-def _usual(folder: str, trial: str, places: Places, shapes: set[bytes]) -> tuple[Any, ...] | None:
-    """Return, as `_keyed` does, the attempt that stands alone in a trial's folder and is as it should be.
-
-    Args:
-        folder: Where the trials' folders stand.
-        trial: Its id.
-        places: What the plan says of it.
-        shapes: Of which `rest` the types have been looked at: a hundred thousand records have a few hundred of them.
-
-    Returns:
-        None where there is anything else to be said: `read_trial` says it.
-    """
+def _usual(folder: str, trial: str, quick: Any) -> tuple[Any, ...] | None:
+    """Return, as `_keyed` does, the attempt that stands alone in a trial's folder and is as it should be."""
     own = f"{folder}/{trial}"
-    if names_in(own) != [USUAL]:
+    if quick is None or names_in(own) != [USUAL]:
         return None
     try:
-        record = open_unshaped(_bytes_of(f"{own}/{USUAL}"))
-    except (OSError, ValueError):
+        data = _bytes_of(f"{own}/{USUAL}")
+    except OSError:
         return None
-    number = record.get("attempt")
-    if record.get("trial") != trial or number != 0 or type(number) is not int or not places.fits(record):
-        return None
-    found = _keyed(record)
-    if found[-1] not in shapes or not is_plain(record):
-        if misshapen(record):
-            return None
-        shapes.add(found[-1])
+    found: tuple[Any, ...] | None = quick.facts_of(data, trial)
     return found
+
+
+def _quick(places: Places) -> Any:
+    """Return what decodes the usual ones of many records; None for few, which are read before it is imported."""
+    if len(places.trials) < _FEWEST:
+        return None
+    from harness.record.quick import Quick
+
+    return Quick(places)
 
 
 def _keyed(record: Json) -> tuple[Any, ...]:

@@ -72,29 +72,6 @@ def misshapen(record: Mapping[str, Any]) -> str | None:
     return _why(record)
 
 
-def is_plain(record: Mapping[str, Any]) -> bool:
-    """Return whether nothing is wrong with a trial's record, where its `rest` (`attempt.Attempt`) is known to be fine.
-
-    False says that `misshapen` has to be asked.
-    """
-    get = record.get
-    curves, results, digests = get("curves"), get("results"), get("digests")
-    if not (
-        type(curves) is type(results) is type(digests) is dict and type(test := results.get("test")) is dict
-    ):
-        return False
-    top1 = test.get("top1")
-    return (
-        type(top1) is float
-        and 0.0 <= top1 <= 100.0
-        and type(get("arm")) is type(get("finished_at")) is str
-        and get("round") is get("augmentations") is get("weights") is None
-        and type(results.get("validation")) in _TABLE
-        and {*map(type, digests.values())} <= _TEXT
-        and {*map(type, map(curves.get, _CURVES))} <= _LIST
-    )
-
-
 @lru_cache(maxsize=4096)
 def _is_known(found: tuple[type, ...]) -> bool:
     """Return whether these types, in the order in which `misshapen` asks for them, are those that readers take."""

@@ -64,7 +64,9 @@ def claims_outlook(plan: Plan) -> str:
     if all(claim["unit"] == "points" for claim in tested):
         return "yes"
     rounds = _rounds_outlook(plan, needed_rounds(len(tested), plan.alpha))
-    some = "" if all(claim["unit"] == "ratio" for claim in tested) else "of accuracy yes; of speed and memory "
+    some = (
+        "" if all(claim["unit"] == "ratio" for claim in tested) else "of accuracy yes; of speed and memory "
+    )
     return f"{some}{rounds}"
 
 
