@@ -27,6 +27,7 @@ from harness.board.comparability import (
 from harness.board.compare_speed import compare_speed
 from harness.board.compare_verdict import Row, Rules, judge_all
 from harness.board.environment import shared_of
+from harness.board.host_words import apart_in_words
 from harness.board.interim import wait_for_planned
 from harness.board.select import ArmTrials, Record, number_at, rests_of, select, value_at
 from harness.board.statistics import estimate
@@ -269,16 +270,15 @@ def _notes(sides: Sequence[_Side]) -> list[str]:
         for word, side in zip(("base", "candidate"), sides, strict=True)
         for note in side.notes
     ]
-    hosts = [_hosts(side) for side in sides]
-    if hosts[0] and hosts[1] and set(hosts[0]) != set(hosts[1]):
+    base, candidate = (_hosts(side) for side in sides)
+    if apart := apart_in_words(base, candidate):
         notes.append(
             "the sides ran in different environments: equal arms need not be equal bit for bit, "
-            "and a difference may be the environment's"
+            f"and a difference may be the environment's: {apart}"
         )
     return notes
 
 
-def _hosts(side: _Side) -> list[str]:
+def _hosts(side: _Side) -> list[Json]:
     counted = rests_of(one for arm in side.trials.values() for one in arm.counted.values())
-    hosts = shared_of(counted, "host", side.given.shared).values()
-    return sorted({repr(value_at(host, "accuracy")) for host in hosts if host is not None})
+    return [host for host in shared_of(counted, "host", side.given.shared).values() if host is not None]

@@ -48,6 +48,31 @@ def environments_in_words(base: Json | None, candidate: Json | None) -> str:
     return _listed(keys, one, other)
 
 
+def apart_in_words(base: Sequence[Json], candidate: Sequence[Json]) -> str:
+    """Return in what two sides' environments differ; empty where they are the same ones, or a side's are not known.
+
+    Of several on a side the first is told that the other side lacks, and how many there were.
+
+    Args:
+        base: Fingerprints of the hosts of a side.
+        candidate: Those of the other.
+    """
+    sides = [{digest_json(_accuracy(host)): host for host in hosts} for hosts in (base, candidate)]
+    one, other = ({key: own[key] for key in sorted(own)} for own in sides)
+    if not one or not other or one.keys() == other.keys():
+        return ""
+    pair = (
+        next((own[key] for key in own if key not in theirs), next(iter(own.values())))
+        for own, theirs in ((one, other), (other, one))
+    )
+    counts = [
+        f"the {word} ran in {len(own)} environments"
+        for word, own in (("base", one), ("candidate", other))
+        if len(own) > 1
+    ]
+    return "; ".join([environments_in_words(*pair), *counts])
+
+
 def _accuracy(host: Json | None) -> dict[str, Any]:
     part = (host or {}).get("accuracy") or {}
     libraries = part.get("libraries") or {}

@@ -56,7 +56,7 @@ def refusals_of(
         if reason is None or reason.startswith("failed"):
             reason = "no replicate has a result" if row["top1"] is None else None
         if rows.equals_baseline(stamps[arm]):
-            reason = reason or f"a no-op, {rows.BIT_EQUAL}"
+            reason = reason or "a no-op, no bit differs from the baseline's"
         if idle := idle_tricks(row, board_rows.get(base, {})):
             reason = reason or f"a no-op, {', '.join(idle)} never acted and nothing else differs"
         reason = reason or why_no_verdicts(plan)

@@ -124,8 +124,10 @@ def resolvable(deviation: float, count: int, level: float, margin: float = 0.0) 
     (t(level / 2) + t(0.2)) deviation / sqrt(count), with the attainable level: the sign-flip test has p-values
     2 k / 2^n alone. Where few of them are below the level, it needs more than a t test, by a share of 0.25 k^-0.6:
     within a tenth of what `power.detectable` finds by simulation, for which a board has no time (a test holds one
-    against the other). The mean that is measured has to reach the margin as well, which it does in half of all runs
-    where the true difference is the margin itself.
+    against the other). At levels below 0.001, such as those of more than 50 arms, it is up to 4 % low: 73 to 78 % of
+    runs find it where 80 % should, with more than 16 pairs as with fewer; `power.detectable` is not. The mean that is
+    measured has to reach the margin as well, which it does in half of all runs where the true difference is the
+    margin itself.
 
     Returns:
         None where so few pairs could never be significant.

@@ -1,10 +1,11 @@
-"""`harness plan --probe`: some steps of every arm, timed one arm after another, a process each."""
+"""`harness plan --probe`: some steps of every arm, timed one arm after another; arms of equal recipes once."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +16,8 @@ from harness.cli.output import complain
 from harness.cli.running import Ready, Settings
 from harness.cli.timing_cost import round_seconds
 from harness.launch.options import resolve_device
-from harness.suite.plan import Arm
+from harness.registry.digests import digest_json
+from harness.suite.plan import Arm, Job
 
 _CHILD = "from harness.cli.probe_child import main; main()"
 _STEADY_SECONDS = 0.2
@@ -39,39 +41,53 @@ class Probed:
 def probe(ready: Ready, settings: Settings) -> dict[str, Probed]:
     """Return, by arm, what one of its trials would take by a timing of its own step; said where an arm failed.
 
-    A model that an arm needs of another trial is one with random weights here: a step costs the same.
+    A model that an arm needs of another trial is one with random weights here: a step costs the same. Arms whose
+    recipes are equal, as those of copies are, are timed once.
     """
-    found = {}
+    alike: dict[str, list[Arm]] = {}
     for arm in ready.plan.arms:
         if arm.failure is None:
-            one = _probe(ready, arm, settings)
-            if one is not None:
-                found[arm.name] = one
+            alike.setdefault(digest_json([arm.recipe, arm.data]), []).append(arm)
+    groups = list(alike.values())
+    timings = _time([_job(ready, group[0], settings) for group in groups])
+    found = {}
+    for group, timing in zip(groups, timings, strict=True):
+        one = _probed(ready, group[0], timing)
+        if one is not None:
+            found |= {arm.name: one for arm in group}
     return found
 
 
-def _probe(ready: Ready, arm: Arm, settings: Settings) -> Probed | None:
-    job = replace(
+def _job(ready: Ready, arm: Arm, settings: Settings) -> Job:
+    return replace(
         stand_in_job(ready, arm, resolve_device(settings.device)),
         timing_seconds=_STEADY_SECONDS,
         data_root=None if settings.data is None else str(settings.data),
         loader=ready.plan.loader,
         measure={**ready.plan.measure, "latency": False},
     )
+
+
+def _time(jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    """Return the timing of each job, from a child that imports torch once for all of them."""
     done = subprocess.run(
         [sys.executable, "-c", _CHILD],
-        input=json.dumps(job.to_json()),
+        input="".join(json.dumps(job.to_json()) + "\n" for job in jobs),
         capture_output=True,
         text=True,
         check=False,
     )
-    timing: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else {"status": "crashed"}
+    answers: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
+    said = done.stderr.strip().rpartition("\n")[2]
+    return answers + [{"status": "crashed", "error": said}] * (len(jobs) - len(answers))
+
+
+def _probed(ready: Ready, arm: Arm, timing: dict[str, Any]) -> Probed | None:
     steps, judged = (number_at(timing, key) for key in ("images_per_second", "evaluation_images_per_second"))
     round_takes = round_seconds(timing, float(ready.plan.timing["seconds"]))
     if timing["status"] != "completed" or not steps or not judged or round_takes is None:
         culprit = timing.get("culprit") or {}
-        said = culprit.get("error") or done.stderr.strip().rpartition("\n")[2]
-        complain(f"probe: arm {arm.name}: {timing['status']}: {said}")
+        complain(f"probe: arm {arm.name}: {timing['status']}: {culprit.get('error') or timing.get('error')}")
         return None
     fixed = sum(number_at(timing, "seconds", key) or 0.0 for key in ("build", "compile", "warmup"))
     seconds = training_samples(ready.plan, arm) / steps + evaluated_samples(ready.plan, arm) / judged

@@ -77,7 +77,7 @@ def test_an_arm_that_is_off_the_front_keeps_nothing_off() -> None:
 
 def test_noise_of_the_clock_and_copies_are_on_no_front(inputs: Any) -> None:
     given = inputs(
-        {"plain": 0.0, "copy": -0.3, "lucky": -0.3, "hair": -0.3, "quick": -0.3}, noise=0.01, rounds=8
+        {"plain": 0.0, "copy": -0.3, "lucky": -0.3, "hair": -0.2, "quick": -0.9}, noise=0.01, rounds=8
     )
     given.plan["arms"][1] |= {"copy_of": "plain", "salt": "aa-1"}
     factors = {"plain": 1.0, "copy": 1.3, "lucky": 1.02, "hair": 1.005, "quick": 1.2}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.board.compare_render import render_text
-from harness.board.host_words import MOST, differences_in_words, environments_in_words
+from harness.board.host_words import MOST, apart_in_words, differences_in_words, environments_in_words
 from harness.record.unlike import unlike_arms
 
 
@@ -87,6 +87,21 @@ def test_what_bits_hang_on_is_told_of_all_libraries() -> None:
         "numpy 2.3.5 in the base, 2.4.6 in the candidate; pillow none in the base, 13.0 in the candidate"
     )
     assert environments_in_words(hosts[0], hosts[0]) == "" == environments_in_words(None, None)
+
+
+def test_of_several_environments_one_is_told_that_the_other_side_lacks() -> None:
+    old, new, newest = host("2.9.1"), host("2.14.0"), host("2.15.0")
+    assert apart_in_words([old], [new]) == "torch 2.9.1 in the base, 2.14.0 in the candidate"
+    assert apart_in_words([old, host("2.9.1", cores=8)], [new]) == apart_in_words([old], [new])
+    for hosts in ([old, new], [new, old]):
+        assert apart_in_words(hosts, [old]) == (
+            "torch 2.14.0 in the base, 2.9.1 in the candidate; the base ran in 2 environments"
+        )
+    assert apart_in_words([old, new], [new, newest]) == (
+        "torch 2.9.1 in the base, 2.15.0 in the candidate; "
+        "the base ran in 2 environments; the candidate ran in 2 environments"
+    )
+    assert apart_in_words([old, new], [new, old]) == "" == apart_in_words([], [new])
 
 
 def test_a_commit_stands_once_in_the_heading() -> None:

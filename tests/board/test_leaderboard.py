@@ -289,7 +289,7 @@ def test_a_no_op_is_reported(inputs: Any) -> None:
         "no-op: weights and outputs equal the baseline's, bit for bit"
     ]
     nothing = row_of(board, "nothing")
-    wanted = "no verdict: a no-op, weights and outputs equal the baseline's, bit for bit"
+    wanted = "no verdict: a no-op, no bit differs from the baseline's"
     assert (nothing["verdict"], nothing["reason"]) == (None, wanted)
     assert nothing["speed_verdict"]["reason"] == wanted
     assert row_of(board, "idle")["stamps"] == ["no-op: ema was 0 in every replicate"]

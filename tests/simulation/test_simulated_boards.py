@@ -1,7 +1,8 @@
 """What the board's verdicts do on boards of which the truth is known: the real functions, Gaussian run noise.
 
-A tier of its own (`make simulation`), because 10,000 boards a setting take minutes. Bands are binomial, three standard
-errors wide; everything is keyed, so a run repeats.
+A tier of its own (`make simulation`), because 10,000 boards a setting take a minute. Bands are binomial, three standard
+errors wide; everything is keyed, so a run repeats. What must seldom be said is held from above, and what must be found
+from below: a test that never says anything would pass the former.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.board import power
+from harness.board import power, two_sample
+from harness.board.permutation import split_p
 from harness.board.ranks import rank_intervals
 from harness.board.select import ArmTrials
-from harness.board.speed_verdict import speed_verdicts
+from harness.board.sign_flip import sign_flip_ps
+from harness.board.speed_verdict import non_inferior, speed_verdicts
 from harness.board.statistics import POWER
 from harness.board.verdict import Comparison, Rules, compare
+from harness.record.attempt import attempt_of
 from harness.suite.plan import needed_replicates
 
 pytestmark = pytest.mark.simulation
@@ -26,6 +30,8 @@ pytestmark = pytest.mark.simulation
 ALPHA = 0.05
 BOARDS = 10_000
 FEWER = 4_000
+DEVIATION = 0.25 * math.sqrt(2)
+"""Of the paired differences of `runs_of`."""
 Values = np.ndarray[Any, np.dtype[np.float64]]
 Record = Callable[[str, object], None]
 
@@ -91,7 +97,7 @@ def test_an_effect_of_the_promised_size_is_found_in_four_boards_of_five(
     n: int, arms: int, margin: float, record_property: Record
 ) -> None:
     # The promise is made before the run, from the true deviation of paired differences.
-    promised = power.detectable(0.25 * math.sqrt(2), n, arms, ALPHA, margin)
+    promised = power.detectable(DEVIATION, n, arms, ALPHA, margin)
     rules, draw = rules_for(arms, margin=margin), draw_for("planted", n, arms)
     found = 0
     for _ in range(FEWER):
@@ -152,7 +158,9 @@ def timed_boards(
 
 def false_speed_verdicts(arms: int, rounds: int, boards: int, *, interleaved: bool) -> int:
     rules, draw = rules_for(arms), draw_for("drift", arms, rounds)
-    accuracy = {f"arm{index}": [0.3, 0.1, -0.1, 0.2, 0.25, 0.15, -0.05, 0.1] for index in range(arms)}
+    accuracy = {
+        f"arm{index}": [0.3, 0.1, -0.1, 0.2, 0.25, 0.15, -0.05, 0.1, 0.2, 0.0] for index in range(arms)
+    }
     against = {"plain": "plain", **dict.fromkeys(accuracy, "plain")}
     false = 0
     for _ in range(boards):
@@ -186,25 +194,211 @@ def test_without_rounds_the_same_drift_makes_many(record_property: Record) -> No
     assert false / 1000 > 4 * ALPHA
 
 
+def rank_intervals_of(runs: Values) -> list[list[int]]:
+    """Return the rank interval of each arm of a board, the first being the baseline."""
+    arms, n = runs.shape
+    names = [f"arm{index}" for index in range(arms)]
+    attempt = attempt_of({"status": "completed", "results": {"test": {"top1": 90.0}}})
+    trials = {}
+    for name, row in zip(names, runs, strict=True):
+        records = {replicate: attempt._replace(top1=value) for replicate, value in enumerate(row.tolist())}
+        trials[name] = ArmTrials(name, tuple(range(n)), [], dict(records), dict(records))
+    rows = {name: {"top1": {"mean": 90.0}, "stamps": [], "failure_rate": 0.0} for name in names}
+    chances, against = dict.fromkeys(names, 10.0), dict.fromkeys(names, "arm0")
+    _, intervals = rank_intervals(rows, trials, chances, against, rules_for(arms - 1), None)
+    return [intervals[name] for name in names]
+
+
 def test_rank_intervals_exclude_a_true_rank_in_one_of_twenty(record_property: Record) -> None:
     # Five arms that are all alike: each interval has to be [1, 5].
-    rules, draw = rules_for(4), draw_for("ranks")
-    names = [f"arm{index}" for index in range(5)]
-    against = dict.fromkeys(names, "arm0")
-    false = 0
-    for _ in range(FEWER):
-        trials = {}
-        for name, row in zip(names, runs_of(draw, 4, 10), strict=True):
-            records = {
-                replicate: {"status": "completed", "results": {"test": {"top1": value}}}
-                for replicate, value in enumerate(row.tolist())
-            }
-            trials[name] = ArmTrials(name, tuple(range(10)), [], dict(records), dict(records))
-        rows = {name: {"top1": {"mean": 90.0}, "stamps": [], "failure_rate": 0.0} for name in names}
-        _, intervals = rank_intervals(rows, trials, dict.fromkeys(names, 10.0), against, rules, None)
-        assert len(intervals) == 5
-        false += any(interval != [1, 5] for interval in intervals.values())
+    draw = draw_for("ranks")
+    false = sum(
+        any(interval != [1, 5] for interval in rank_intervals_of(runs_of(draw, 4, 10))) for _ in range(FEWER)
+    )
     record_property(
         "figure", f"rank intervals of 5 equal arms: one is wrong in {false / FEWER:.2%} of {FEWER} boards"
     )
     assert false / FEWER <= ALPHA + band(ALPHA, FEWER)
+
+
+def test_an_arm_that_is_better_by_what_is_promised_is_ranked_above_another(record_property: Record) -> None:
+    # Ten pairs of five arms: the last is better than each of the others by what a family of ten finds.
+    draw, boards, n = draw_for("planted rank"), 1_500, 12
+    promised = power.detectable(DEVIATION, n, 10, ALPHA)
+    apart = false = 0
+    for _ in range(boards):
+        runs = runs_of(draw, 4, n)
+        runs[4] += promised
+        *others, best = rank_intervals_of(runs)
+        apart += others[0][0] == 2
+        # The first rank is the last arm's, and any other anybody's.
+        false += best[0] != 1 or any(low > 2 or high < 5 for low, high in others)
+    record_property(
+        "figure",
+        f"the best of 5 arms, by {promised:.3f} points, n = {n}: ranked above an arm in {apart / boards:.1%} of "
+        f"{boards} boards, and a rank is wrong in {false / boards:.2%}",
+    )
+    assert apart / boards >= POWER - band(POWER, boards)
+    assert false / boards <= ALPHA + band(ALPHA, boards)
+
+
+@pytest.mark.parametrize(("margin", "arms"), [(0.3, 1), (0.3, 5)])
+def test_an_arm_without_effect_is_called_equal_in_four_boards_of_five(
+    margin: float, arms: int, record_property: Record
+) -> None:
+    n = power.replicates_for_equal(margin, DEVIATION, arms, ALPHA)
+    assert n is not None
+    rules, draw = rules_for(arms, margin=margin), draw_for("found equal", arms)
+    equal = 0
+    for _ in range(2_000):
+        found = compare(differences_of(runs_of(draw, arms, n)), {}, rules)
+        equal += found["arm0"].verdict == "equal"
+    record_property(
+        "figure",
+        f"no effect, margin {margin}, n = {n}, {arms} arms: called equal in {equal / 2000:.1%} of boards",
+    )
+    assert POWER - band(POWER, 2000) <= equal / 2000 <= 0.9
+
+
+@pytest.mark.parametrize(("arms", "n"), [(1, 10), (5, 12)])
+def test_an_arm_at_the_margin_is_called_non_inferior_in_one_of_twenty(
+    arms: int, n: int, record_property: Record
+) -> None:
+    rules, draw = rules_for(arms), draw_for("non-inferior", arms)
+    false = 0
+    for _ in range(FEWER):
+        runs = runs_of(draw, arms, n)
+        runs[1:] -= 0.2
+        found = [non_inferior(values, 0.2, rules)["holds"] for values in differences_of(runs).values()]
+        assert None not in found
+        false += any(found)
+    record_property(
+        "figure", f"at the margin, n = {n}, {arms} arms: called non-inferior in {false / FEWER:.2%} of boards"
+    )
+    assert false / FEWER <= ALPHA + band(ALPHA, FEWER)
+
+
+def test_an_arm_without_effect_is_called_non_inferior_in_four_boards_of_five(record_property: Record) -> None:
+    n = power.replicates_for_non_inferiority(0.3, DEVIATION, 3, ALPHA)
+    assert n is not None
+    rules, draw, boards = rules_for(3), draw_for("found non-inferior"), FEWER
+    held = sum(
+        bool(non_inferior(differences_of(runs_of(draw, 1, n))["arm0"], 0.3, rules)["holds"])
+        for _ in range(boards)
+    )
+    record_property(
+        "figure", f"no effect, n = {n}, 3 arms: called non-inferior in {held / boards:.1%} of boards"
+    )
+    assert POWER - band(POWER, boards) <= held / boards <= 0.9
+
+
+@pytest.mark.parametrize(("arms", "n"), [(5, 10), (20, 12)])
+def test_all_intervals_of_a_board_hold_the_truth_in_19_of_20(
+    arms: int, n: int, record_property: Record
+) -> None:
+    rules, draw, truth = rules_for(arms), draw_for("intervals", arms), 0.4
+    boards = FEWER // 2
+    missed = 0
+    for _ in range(boards):
+        runs = runs_of(draw, arms, n)
+        runs[1:] += truth
+        found = [one.difference for one in compare(differences_of(runs), {}, rules).values()]
+        missed += not all(one and one.low is not None and one.low <= truth <= one.high for one in found)
+    record_property(
+        "figure",
+        f"intervals of {arms} arms, n = {n}: one misses the truth in {missed / boards:.2%} of {boards} boards",
+    )
+    assert missed / boards <= ALPHA + band(ALPHA, boards)
+    # Arms share their baseline, and so half of their luck: fewer miss than one in twenty, not none.
+    assert missed / boards >= ALPHA / 4
+
+
+def test_holm_finds_the_last_arm_as_if_it_were_the_only_one(record_property: Record) -> None:
+    # Four of five arms are better beyond any doubt. What is left is a family of one.
+    promised = power.detectable(DEVIATION, 10, 1, ALPHA)
+    rules, draw, boards = rules_for(5), draw_for("holm"), 2_000
+    found = 0
+    for _ in range(boards):
+        runs = runs_of(draw, 5, 10)
+        runs[1] += promised
+        runs[2:] += 5.0
+        found += compare(differences_of(runs), {}, rules)["arm0"].verdict == "better"
+    record_property(
+        "figure", f"the last of 5 arms, {promised:.3f} points: found in {found / boards:.1%} of boards"
+    )
+    assert found / boards >= POWER - band(POWER, boards)
+
+
+@pytest.mark.parametrize(
+    ("n", "arms", "alpha"), [(14, 60, 0.01), (16, 600, 0.05), (18, 400, 0.05), (20, 400, 0.05)]
+)
+def test_small_levels_are_found_as_promised_by_all_signs_and_by_drawn_ones(
+    n: int, arms: int, alpha: float, record_property: Record
+) -> None:
+    promised, boards = power.detectable(1.0, n, arms, alpha), 2_000
+    runs = draw_for("small level", n, arms).normal(promised, 1.0, (boards, n))
+    found = sum(p <= alpha / arms for p in sign_flip_ps(runs.tolist(), 0, alpha / arms))
+    record_property(
+        "figure",
+        f"planted {promised:.3f} deviations, n = {n}, {arms} arms at {alpha}: found in {found / boards:.1%}",
+    )
+    # The promise is simulated from as many runs.
+    assert abs(found / boards - POWER) <= math.sqrt(2) * band(POWER, boards)
+
+
+@pytest.mark.parametrize(
+    ("sides", "deviations", "most"),
+    [
+        ((8, 8), (0.3, 0.3), ALPHA),
+        ((20, 6), (0.3, 0.9), 0.08),
+        ((20, 6), (0.9, 0.3), ALPHA),
+        ((5, 5), (0.3, 0.9), 0.07),
+    ],
+)
+def test_two_samples_of_one_mean_are_called_different_in_one_of_twenty_and_little_more(
+    sides: tuple[int, int], deviations: tuple[float, float], most: float, record_property: Record
+) -> None:
+    draw, pairs = draw_for("unpaired", *sides), 1_500
+    false = 0
+    for _ in range(pairs):
+        base, candidate = (
+            draw.normal(95.0, deviation, count).tolist()
+            for count, deviation in zip(sides, deviations, strict=True)
+        )
+        false += two_sample.permutation_p(base, candidate) <= ALPHA
+    record_property(
+        "figure",
+        f"unpaired, {sides[0]} against {sides[1]}, spreads {deviations[0]} and {deviations[1]}: called different in "
+        f"{false / pairs:.2%} of {pairs}",
+    )
+    assert false / pairs <= most + band(most, pairs)
+
+
+def split_of(draw: np.random.Generator, drift: float) -> float | None:
+    """Return p of a time split of 3 arms x 14 replicates, a fifth of the runs missing."""
+    values = draw.normal(0, 1, 14) + draw.normal(0, 0.5, (3, 14))
+    values[:, 7:] += drift
+    values[draw.random(values.shape) < 0.2] = np.nan
+    values -= np.nanmean(values, axis=1, keepdims=True)
+    residuals = {(f"arm{a}", r): float(values[a, r]) for a, r in np.argwhere(~np.isnan(values)).tolist()}
+    labels = {cell: "first half" if cell[1] < 7 else "second half" for cell in residuals}
+    return split_p(residuals, labels, str(draw.integers(1 << 30))).p
+
+
+def test_a_split_with_missing_runs_finds_nothing_in_19_of_20_and_a_drift_mostly(
+    record_property: Record,
+) -> None:
+    draw, boards = draw_for("split"), 1_000
+    calm = [p for _ in range(boards) if (p := split_of(draw, 0.0)) is not None]
+    drifting = [p for _ in range(200) if (p := split_of(draw, 4.0)) is not None]
+    false, found = (
+        sum(p <= ALPHA for p in calm) / len(calm),
+        sum(p <= ALPHA for p in drifting) / len(drifting),
+    )
+    record_property(
+        "figure",
+        f"splits with a fifth of the runs missing: {false:.2%} differ at 5 %, of a drift of 4 {found:.0%}",
+    )
+    assert len(calm) > 0.95 * boards
+    assert false <= ALPHA + band(ALPHA, len(calm))
+    assert found >= POWER
