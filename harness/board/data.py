@@ -69,7 +69,9 @@ def _dataset_name(normal: Any) -> str:
         return ""
     params = normal.get("params") or {}
     # A plan's keys are sorted: an augmentation that is applied ahead comes before the dataset `of` which it is.
-    inner = next((v for v in (params.get("of"), *params.values()) if isinstance(v, dict) and "name" in v), None)
+    inner = next(
+        (v for v in (params.get("of"), *params.values()) if isinstance(v, dict) and "name" in v), None
+    )
     name = str(normal.get("name") or "")
     if inner:
         return f"{name} of {_dataset_name(inner)}"
