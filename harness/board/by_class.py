@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Mapping, Sequence
-from operator import sub
 from typing import Any
 
-from harness.board.columns import Column, squares_about, table_of
+from harness.board.columns import Column, minus, shares_of, squares_about, table_of, totals_of
 from harness.board.rows import shown
 from harness.board.select import ArmTrials, value_at
 from harness.board.statistics import estimate, mean_of, student_t_quantile
@@ -74,10 +73,8 @@ def _rates(trials: ArmTrials, counts: Sequence[Any]) -> tuple[list[int], list[Co
         return [], []
     length = len(counts) * array("i").itemsize
     rows = {at: row for at, one in trials.good.items() if (row := one.class_correct) and len(row) == length}
-    columns: list[Column] = [
-        array("d", [100.0 * right / count for right in column] if count else [math.nan] * len(column))
-        for column, count in zip(table_of(list(rows.values()), "i"), counts, strict=bool(rows))
-    ]
+    table = table_of(list(rows.values()), "i")
+    columns = [shares_of(*pair) for pair in zip(table, counts, strict=bool(rows))]
     return list(rows), columns
 
 
@@ -91,7 +88,7 @@ def _difference(
 ) -> Json:
     pairs = list(zip(_common(own, other), _common(other, own), strict=False))
     is_like = len(own[1]) == len(other[1])
-    columns = [array("d", map(sub, *pair)) for pair in pairs] if is_like else []
+    columns = [minus(*pair) for pair in pairs] if is_like else []
     mean, half = _over_replicates([column for column in columns if column], alpha)
     return {"difference": mean, "difference_half_width": half}
 
@@ -129,7 +126,7 @@ def _confusion(good: Sequence[Attempt], classes: int) -> list[list[float]] | Non
     tables = [one.confusion for one in good if one.confusion and len(one.confusion) == whole]
     if not tables:
         return None
-    sums = list(map(sum, table_of(tables, "i")))
+    sums = totals_of(tables)
     rows = [sums[start : start + classes] for start in range(0, classes**2, classes)]
     return [[round(one / (sum(row) or 1.0), 4) for one in row] for row in rows]
 
@@ -149,7 +146,7 @@ def _reliability(good: Sequence[Attempt], alpha: float) -> Json:
     bins = len(columns) // len(BINS)
     counts, correct, confidence = columns[:bins], columns[bins : 2 * bins], columns[2 * bins :]
     sums = [list(map(math.fsum, part)) for part in (counts, correct, confidence)]
-    away = [map(abs, map(sub, *pair)) for pair in zip(correct, confidence, strict=True)]
+    away = [map(abs, minus(*pair)) for pair in zip(correct, confidence, strict=True)]
     totals = map(math.fsum, zip(*counts, strict=True))
     errors = [100.0 * math.fsum(row) / n for row, n in zip(zip(*away, strict=True), totals, strict=True)]
     total = math.fsum(sums[0])

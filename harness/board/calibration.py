@@ -141,24 +141,27 @@ def splits_of(
         # Without a whole replicate the runs are handed on as they are, and the test says why it is none.
         taken = whole or list(arm.top1)
         mean = mean_of([arm.top1[replicate] for replicate in taken])
-        for replicate in taken:
-            cell, attempt = (name, replicate), arm.good[replicate]
-            residuals[cell] = arm.top1[replicate] - mean
-            places[cell] = attempt.rest["place"]
-            if (start := _started(attempt.started_at)) is not None:
-                starts[cell] = start
-    devices = {cell: device for cell, place in places.items() if (device := value_at(place, "device"))}
-    slots = {
-        cell: f"{device} slot {slot}"
-        for cell, device in devices.items()
-        if isinstance(slot := places[cell].get("slot"), int)
-    }
+        residuals |= {(name, replicate): arm.top1[replicate] - mean for replicate in taken}
+        places |= {(name, replicate): arm.good[replicate].rest["place"] for replicate in taken}
+        started = ((replicate, _started(arm.good[replicate].started_at)) for replicate in taken)
+        starts |= {(name, replicate): start for replicate, start in started if start is not None}
+    named = {id(place): _names_of(place) for place in places.values()}
+    devices = {cell: device for cell, place in places.items() if (device := named[id(place)][0])}
+    slots = {cell: slot for cell, place in places.items() if (slot := named[id(place)][1])}
     return [
         _told("time", split_p(residuals, _halves(starts), f"{seed}/time"), "no time of start", "one moment"),
         _told("slot", split_p(residuals, slots, f"{seed}/slot"), "no slot", "one slot"),
         _told("device", split_p(residuals, devices, f"{seed}/device"), "no device", "one device"),
         _round_split(rounds, seed),
     ]
+
+
+def _names_of(place: Any) -> tuple[str | None, str | None]:
+    """Return how the device and the slot of a run are called; None where its record does not tell."""
+    device, slot = value_at(place, "device"), value_at(place, "slot")
+    if not device:
+        return None, None
+    return device, f"{device} slot {slot}" if isinstance(slot, int) else None
 
 
 def _started(text: str | None) -> datetime | None:

@@ -89,16 +89,16 @@ def comparable_records(
     protocol = plan.get("protocol")
     passing: list[Attempt] = []
     # What the attempts of an arm hang on stands under `rest`, which most of them share.
-    batches: dict[tuple[str, int], list[tuple[int, Attempt]]] = {}
+    batches: dict[tuple[str, int], list[Attempt]] = {}
     for attempt in attempts:
         place = places.get(attempt.trial)
         if place is None or attempt.rest["protocol"] != protocol:
             passing.append(attempt)
         else:
-            batches.setdefault((place[1], id(attempt.rest)), []).append((place[0], attempt))
+            batches.setdefault((place[1], id(attempt.rest)), []).append(attempt)
     found, _ = group_alike(
         (
-            Group(unlike(members[0][1].rest, arm), [one for _, one in members], (min(members)[0], 0))
+            Group(unlike(members[0].rest, arm), members, (min(places[one.trial][0] for one in members), 0))
             for (arm, _), members in batches.items()
         ),
         "trials",

@@ -38,7 +38,7 @@ from harness.suite.plan import NON_INFERIORITY_POINTS
 
 SCHEMA = 1
 MANY = 5000
-"""Records from which a second process pays."""
+"""Records from which a second process and numpy pay."""
 Json = dict[str, Any]
 
 
@@ -88,10 +88,12 @@ def build(
         preview: What `previews.read_preview` found; one of another plan is left out, and a note says so.
         allow_mixed: Pool what may not be compared, and say so.
     """
-    shared = shared or {}
+    shared, attempts = shared or {}, attempts_of(records)
+    if len(attempts) >= MANY:
+        import numpy  # noqa: F401 - from here on `columns` uses it, in both processes
     arms: dict[str, Json] = {str(arm["name"]): arm for arm in plan.get("arms", [])}
     name = str(plan.get("baseline"))
-    accuracy = comparable_records(plan, attempts_of(records), shared, allow_mixed=allow_mixed)
+    accuracy = comparable_records(plan, attempts, shared, allow_mixed=allow_mixed)
     pace = comparable_timings(plan, timings, shared, allow_mixed=allow_mixed)
     timings = pace.members
     trials, notes = select(plan, accuracy.members)
@@ -105,7 +107,7 @@ def build(
         if (why := wait_for_rounds(measured, rounds_planned(plan), arm, base))
     }
     study = Study(plan, arms, trials, rounds, waits, chances, against, rules)
-    with beside(lambda: _apart(study), is_worth_it=len(accuracy.members) >= MANY) as apart:
+    with beside(lambda: _apart(study), is_worth_it=len(attempts) >= MANY) as apart:
         board_rows = _judged(study)
         ranks, intervals = rank_intervals(board_rows, trials, chances, against, rules, why_no_verdicts(plan))
         curves, by_class, splits = apart

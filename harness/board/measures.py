@@ -80,7 +80,7 @@ def stamps_of(trials: ArmTrials, rounds: Mapping[int, Record]) -> list[str]:
             f"input-bound: data is waited for in {share:.0%} of a step, in {len(bound)} of {len(rounds)} rounds"
         )
     rests = counted_rests(trials.good.values())
-    leaks = [leak for rest, count in rests for _ in range(count) if isinstance(leak := rest["leak"], dict)]
+    leaks = [leak for rest, count in rests if isinstance(leak := rest["leak"], dict) for _ in range(count)]
     if leaks:
         worst = max(leaks, key=lambda leak: number_at(leak, "growth_share") or 0.0)
         stamps.append(
@@ -90,8 +90,8 @@ def stamps_of(trials: ArmTrials, rounds: Mapping[int, Record]) -> list[str]:
     together = [
         number
         for rest, count in rests
-        for number in numbers_at([rest["mode"]] * count, "together")
-        if number > 1
+        if (number := number_at(rest["mode"], "together") or 0.0) > 1
+        for _ in range(count)
     ]
     if together:
         at_once = " or ".join(f"{number:g}" for number in sorted(set(together)))

@@ -80,8 +80,9 @@ def split_p(residuals: Cells, labels: Mapping[Cell, str], key: str, *, by_row: b
     whole = set(whole_columns(residuals))
     if residuals and len(whole) < 2:
         return Split(reason=f"not tested: {_WHOLE[len(whole)]} every arm has a run")
-    whole_cells = {cell: value for cell, value in residuals.items() if cell[1] in whole}
-    table = _table(whole_cells, labels, by_row=by_row)
+    if len(residuals) > len(whole) * len({arm for arm, _ in residuals}):
+        residuals = {cell: value for cell, value in residuals.items() if cell[1] in whole}
+    table = _table(residuals, labels, by_row=by_row)
     groups = table.groups()
     if len(groups) < 2:
         return Split(groups)
@@ -204,9 +205,8 @@ def _table(residuals: Cells, labels: Mapping[Cell, str], *, by_row: bool) -> _Ta
     names = sorted({labels[cell] for cell in cells})
     code_of = {name: code for code, name in enumerate(names)}
     told = {cell: code_of[labels[cell]] for cell in cells}
-    rows = [[(arm, column) for column in columns] for arm in arms]
-    values = [[residuals[cell] for cell in row] for row in rows]
-    codes = [[told.get(cell, -1) for cell in row] for row in rows]
+    values = [[residuals[arm, column] for column in columns] for arm in arms]
+    codes = [[told.get((arm, column), -1) for column in columns] for arm in arms]
     return _Table(values, codes, names, len(columns), by_row)
 
 

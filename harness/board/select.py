@@ -91,21 +91,21 @@ def select(plan: Mapping[str, Any], attempts: Iterable[Attempt]) -> tuple[dict[s
     Returns:
         The trials by arm, in the plan's order, and one line for each kind of record that was left out.
     """
-    arms = {str(arm["name"]): ArmTrials(str(arm["name"]), ()) for arm in plan.get("arms", [])}
-    found: dict[str, list[Attempt]] = {trial["id"]: [] for trial in plan.get("trials", [])}
+    names = [str(arm["name"]) for arm in plan.get("arms", [])]
+    ids = {trial["id"] for trial in plan.get("trials", [])}
+    found: dict[str, list[Attempt]] = {}
     strangers = other_protocol = 0
     protocol = plan.get("protocol")
     for attempt in attempts:
-        own = found.get(attempt.trial)
-        if own is None:
+        if attempt.trial not in ids:
             strangers += 1
         elif attempt.rest["protocol"] != protocol:
             other_protocol += 1
         else:
-            own.append(attempt)
-    planned: dict[str, dict[int, list[Attempt]]] = {name: {} for name in arms}
+            found.setdefault(attempt.trial, []).append(attempt)
+    planned: dict[str, dict[int, list[Attempt]]] = {name: {} for name in names}
     for trial in plan.get("trials", []):
-        planned.setdefault(trial["arm"], {})[trial["replicate"]] = found[trial["id"]]
+        planned.setdefault(trial["arm"], {})[trial["replicate"]] = found.get(trial["id"], [])
     notes = []
     if strangers:
         notes.append(f"records of no trial of this plan, left out: {strangers}")

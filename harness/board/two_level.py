@@ -38,6 +38,11 @@ from harness.record.attempt import Attempt
 
 Json = dict[str, Any]
 
+_Row = tuple[int, int]
+"""A replicate's correctness as the bits of one number, and how many of them are set."""
+_Table = tuple[list[_Row], list[int]]
+"""Replicates, and their `column_counts`."""
+
 FEWEST = 3
 """Replicates from which there is an interval."""
 
@@ -62,12 +67,10 @@ def two_level_of(
     bases = {base: _masks(trials[base]) for base in set(against.values()) if base in trials}
     columns: dict[tuple[str, tuple[int, ...]], list[int]] = {}
 
-    def rows_and_columns(
-        arm: str, known: Mapping[int, int], replicates: tuple[int, ...]
-    ) -> tuple[list[int], list[int]]:
+    def table_of(arm: str, known: Mapping[int, _Row], replicates: tuple[int, ...]) -> _Table:
         rows = [known[replicate] for replicate in replicates]
         if (arm, replicates) not in columns:
-            columns[arm, replicates] = column_counts(rows)
+            columns[arm, replicates] = column_counts([row for row, _ in rows])
         return rows, columns[arm, replicates]
 
     found = {}
@@ -76,8 +79,8 @@ def two_level_of(
         examples, own = bases[arm] if arm in bases else _masks(trials[arm])
         single = difference = None
         if len(own) >= FEWEST:
-            rows, totals = rows_and_columns(arm, own, tuple(sorted(own)))
-            sums = [row.bit_count() for row in rows]
+            rows, totals = table_of(arm, own, tuple(sorted(own)))
+            sums = [hits for _, hits in rows]
             single = _accuracy(_parts(sums, _products(totals, totals), sum(sums), examples), alpha)
         base = against[arm]
         if base != arm and base in bases and bases[base][0] == examples:
@@ -87,24 +90,22 @@ def two_level_of(
             )
             if len(pairs) >= FEWEST:
                 difference = _difference(
-                    rows_and_columns(arm, own, pairs), rows_and_columns(base, theirs, pairs), examples, share
+                    table_of(arm, own, pairs), table_of(base, theirs, pairs), examples, share
                 )
         found[arm] = (single, difference)
     return found
 
 
-def _difference(
-    own: tuple[list[int], list[int]], other: tuple[list[int], list[int]], examples: int, alpha: float
-) -> Json | None:
+def _difference(own: _Table, other: _Table, examples: int, alpha: float) -> Json | None:
     (rows, totals), (base_rows, base_totals) = own, other
     pairs = list(zip(rows, base_rows, strict=True))
     squares = (
         _products(totals, totals) - 2 * _products(totals, base_totals) + _products(base_totals, base_totals)
     )
     parts = _parts(
-        [row.bit_count() - base.bit_count() for row, base in pairs],
+        [hits - base_hits for (_, hits), (_, base_hits) in pairs],
         squares,
-        sum((row ^ base).bit_count() for row, base in pairs),
+        sum([(row ^ base).bit_count() for (row, _), (base, _) in pairs]),
         examples,
     )
     half = parts.half_width(alpha)
@@ -197,24 +198,25 @@ def _products(counts: Sequence[int], others: Sequence[int]) -> int:
     )
 
 
-def _masks(trials: ArmTrials) -> tuple[int, dict[int, int]]:
-    """Return how many test examples there are, and each replicate's correctness as the bits of one number."""
-    found: dict[int, int] = {}
+def _masks(trials: ArmTrials) -> tuple[int, dict[int, _Row]]:
+    """Return how many test examples there are, and each replicate's correctness."""
+    found: dict[int, _Row] = {}
     counts = {one.test_count for one in trials.good.values()}
     if len(counts) != 1 or len(trials.good) < len(trials.counted):
         return 0, {}
     for replicate, one in trials.good.items():
-        mask = _mask(one)
-        if mask is None:
+        row = _row(one)
+        if row is None:
             return 0, {}
-        found[replicate] = mask
+        found[replicate] = row
     return counts.pop(), found
 
 
-def _mask(attempt: Attempt) -> int | None:
+def _row(attempt: Attempt) -> _Row | None:
     """Return an attempt's correctness; None where it is torn or at odds with the accuracy."""
     bits, count, top1 = attempt.correct, attempt.test_count, attempt.top1
     if bits is None or count < 2 or top1 is None or len(bits) != (count + 7) // 8:
         return None
-    mask = int.from_bytes(bits, "big")
-    return mask if abs(100.0 * mask.bit_count() / count - top1) < 1e-4 else None
+    row = int.from_bytes(bits, "big")
+    hits = row.bit_count()
+    return (row, hits) if abs(100.0 * hits / count - top1) < 1e-4 else None

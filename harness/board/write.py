@@ -9,6 +9,10 @@ from typing import Any
 
 from harness.board import render
 from harness.record.files import make_folder, write_over
+from harness.record.halves import beside
+
+MANY = 40
+"""Rows from which a second process pays."""
 
 
 def write(
@@ -21,13 +25,15 @@ def write(
     Raises:
         StoreError: Where the disk refuses.
     """
-    texts = {
-        "json": render.json(board),
-        "csv": render.csv(board),
-        "md": render.markdown(board),
-        "tex": render.latex(board),
-        "html": render.html(board, pictures),
-    }
+    # The page takes as long as all the others.
+    with beside(lambda: iter([render.html(board, pictures)]), is_worth_it=len(board["rows"]) >= MANY) as page:
+        texts = {
+            "json": render.json(board),
+            "csv": render.csv(board),
+            "md": render.markdown(board),
+            "tex": render.latex(board),
+            "html": next(page),
+        }
     make_folder(folder)
     paths = []
     for ending, text in texts.items():

@@ -31,8 +31,7 @@ def in_two(work: Callable[[Sequence[T]], Iterator[Any]], names: Sequence[T], few
     if len(names) < max(fewest, 2) or not _can_fork():
         yield from work(names)
         return
-    # A little less than half for this one, which takes in what the other found as well.
-    half = max(1, 47 * len(names) // 100)
+    half = len(names) // 2
     with beside(lambda: work(names[half:]), is_worth_it=True) as second:
         yield from work(names[:half])
         yield from second
