@@ -8,13 +8,11 @@ from typing import Any, Generic, TypeVar
 
 import orjson
 
+from harness.board.host_words import groups_in_words
 from harness.registry.digests import digest_json
 
 Json = dict[str, Any]
 T = TypeVar("T")
-
-_MOST_NAMED = 6
-"""Entries that a note names; the board's JSON has them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +95,7 @@ def _notes(
     if not left_out and not mixed:
         return []
     what = "accuracy" if word == "record" else "speed and memory"
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    entries = ", ".join(names[:_MOST_NAMED]) + more
+    entries = groups_in_words(names, [group.entries for group in groups], is_pooled=mixed)
     total = sum(len(group.members) for group in groups)
     if mixed:
         pooled = f"mixed {what}: {total} {word}s of {len(groups)} kinds that may not be compared are pooled on request"

@@ -7,7 +7,9 @@ from typing import Any
 
 import orjson
 
+from harness.board.host_words import groups_in_words, host_in_brief
 from harness.board.select import Record, value_at
+from harness.board.wording import counted
 
 Shared = Mapping[str, Any]
 
@@ -37,6 +39,41 @@ def environment_stamps(records: Sequence[Record], timings: Sequence[Record], sha
     return stamps
 
 
+def origin_stamps(
+    records: Sequence[tuple[Record, int]], timings: Sequence[Record], shared: Shared
+) -> list[str]:
+    """Say of which machines accuracy and speed are, where they are of more than one kind.
+
+    Args:
+        records: Each with the number of trials that it stands for.
+        timings: Those that are shown.
+        shared: By hash, what they refer to.
+    """
+    told = [
+        ("accuracy", _origins(records, shared), "trial"),
+        ("speed and memory", _origins([(timing, 1) for timing in timings], shared), "timing"),
+    ]
+    if len({name for _, origins, _ in told for name in origins}) < 2:
+        return []
+    parts = [
+        f"{what} of {' and of '.join(f'{name} ({counted(count, word)})' for name, count in origins.items())}"
+        for what, origins, word in told
+        if origins
+    ]
+    return [f"shown: {'; '.join(parts)}"]
+
+
+def _origins(records: Sequence[tuple[Record, int]], shared: Shared) -> dict[str, int]:
+    """Return how many records are of which machine, the most first; one that is not known is not told."""
+    found: dict[str, int] = {}
+    for record, count in records:
+        host = shared.get(str(value_at(record, "refs", "host")))
+        if isinstance(host, Mapping):
+            name = host_in_brief(host)
+            found[name] = found.get(name, 0) + count
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+
 def _parts(hosts: Mapping[str, Any], names: tuple[str, ...]) -> dict[bytes, Any]:
     """Return the distinct environments; a host that cannot be resolved is one of its own."""
     parts: dict[bytes, Any] = {}
@@ -54,11 +91,11 @@ def _engine(digest: str, code: Any) -> str:
 
 
 def _difference(hosts: Mapping[bytes, Any]) -> str:
-    """Name the entries that differ, as in ` (libraries.torch, cpu)`."""
+    """Tell the entries that differ, as in ` (torch: 2.9.1 and 2.15.0)`."""
     flat = [dict(_flatten(value_at(host, "accuracy") or {})) for host in hosts.values()]
     names = sorted({name for one in flat for name in one})
     different = [name for name in names if len({repr(one.get(name)) for one in flat}) > 1]
-    return f" ({', '.join(different)})" if different else ""
+    return f" ({groups_in_words(different, flat, is_pooled=True)})" if different else ""
 
 
 def _flatten(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

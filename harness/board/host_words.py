@@ -1,17 +1,23 @@
-"""In what two machines or environments differ, with the values of both: words for a comparison."""
+"""In what machines, environments or groups of records differ, with the values: words for boards and comparisons."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.board.gate_hosts import speed_keys
+from harness.registry.digests import digest_json
 
 Json = Mapping[str, Any]
 
 MOST = 4
 """Differences that are told; more are counted, and the JSON has them all."""
+_MOST_VALUES = 3
+"""Values that are told of what is not shown."""
 _PREFIXES = ("libraries.", "speed.")
+_OF_HOSTS = ("system", "machine", "python", "cpu", "gpu", "host")
+_DIGEST = re.compile(r"[0-9a-f]{32}")
 
 
 def differences_in_words(differs: Sequence[str], hosts: Sequence[Json | None]) -> str:
@@ -22,6 +28,34 @@ def differences_in_words(differs: Sequence[str], hosts: Sequence[Json | None]) -
         hosts: The fingerprints of base and candidate.
     """
     return _listed(differs, *(speed_keys(host) for host in hosts))
+
+
+def groups_in_words(names: Sequence[str], groups: Sequence[Json], *, is_pooled: bool = False) -> str:
+    """Return `torch: 2.9.1 here, 2.15.0 there; cores: 2 here, 4 and 64 there; and 3 more`; torch comes first.
+
+    Args:
+        names: The entries in which groups are unlike.
+        groups: The entries of each, those of the group that is shown first. What a recipe's entry lacks is as planned.
+        is_pooled: All are shown, and none is here or there.
+    """
+    ordered = sorted(names, key=lambda key: key != "libraries.torch")
+    told = [f"{_name(key)}: {_here_and_there(key, groups, is_pooled)}" for key in ordered[:MOST]]
+    more = [f"and {len(ordered) - MOST} more"] if len(ordered) > MOST else []
+    return "; ".join([*told, *more])
+
+
+def _here_and_there(key: str, groups: Sequence[Json], is_pooled: bool) -> str:
+    here, *others = dict.fromkeys(_entry(key, group) for group in groups)
+    there = [*others[:_MOST_VALUES]]
+    if len(others) > _MOST_VALUES:
+        there.append(f"{len(others) - _MOST_VALUES} more")
+    return " and ".join([here, *there]) if is_pooled else f"{here} here, {' and '.join(there)} there"
+
+
+def _entry(key: str, group: Json) -> str:
+    if group.get(key) is None and not key.startswith(_PREFIXES) and key not in _OF_HOSTS:
+        return "as planned"
+    return _value(key, group.get(key))
 
 
 def _listed(differs: Sequence[str], base: Json, candidate: Json) -> str:
@@ -73,6 +107,19 @@ def apart_in_words(base: Sequence[Json], candidate: Sequence[Json]) -> str:
     return "; ".join([environments_in_words(*pair), *counts])
 
 
+def host_in_brief(host: Json) -> str:
+    """Return `2 × NVIDIA H200, torch 2.15.0`, or `AMD EPYC (2 cores), torch 2.15.0` where there is no GPU."""
+    accuracy, speed = host.get("accuracy") or {}, host.get("speed") or {}
+    models = [str(card.get("model")) for card in speed.get("gpus") or ()] or [*(accuracy.get("gpu") or ())]
+    counts = [(model, models.count(model)) for model in dict.fromkeys(models)]
+    machine = " and ".join(model if count == 1 else f"{count} × {model}" for model, count in counts)
+    if not machine:
+        cores = speed.get("cores")
+        machine = str(accuracy.get("cpu") or "a CPU") + ("" if cores is None else f" ({cores} cores)")
+    version = (accuracy.get("libraries") or {}).get("torch")
+    return machine + (f", torch {version}" if version else "")
+
+
 def _accuracy(host: Json | None) -> dict[str, Any]:
     part = (host or {}).get("accuracy") or {}
     libraries = part.get("libraries") or {}
@@ -92,4 +139,10 @@ def _value(key: str, value: Any) -> str:
         return "none"
     if key == "speed.memory_bytes":
         return f"{value} GiB"  # as `speed_keys` rounds it
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, Mapping):
+        return " ".join(
+            f"{_name(name)} {_value(name, one)}" for name, one in value.items() if one is not None
+        )
+    if isinstance(value, list):
+        return ", ".join(_value("", one) for one in value)
+    return value[:12] if isinstance(value, str) and _DIGEST.fullmatch(value) else str(value)

@@ -16,7 +16,7 @@ from harness.board.claims import Measured, claims_family, claims_of
 from harness.board.comparability import comparability_of, comparable_records, comparable_timings
 from harness.board.curves import curves_of
 from harness.board.data import chance_of, data_of, test_count_of
-from harness.board.environment import environment_stamps, shared_of
+from harness.board.environment import environment_stamps, origin_stamps, shared_of
 from harness.board.equal_compute import equal_compute_of
 from harness.board.interim import rounds_measured, rounds_planned, wait_for_rounds
 from harness.board.parents import parents_of
@@ -25,7 +25,7 @@ from harness.board.previews import previews_of
 from harness.board.ranks import rank_intervals, ranked
 from harness.board.refusals import OTHER_TEST, refusals_of, stamps_by_arm, why_no_verdicts
 from harness.board.reproduce import reproduce_of
-from harness.board.select import ArmTrials, Record, number_at, rests_of, select, value_at
+from harness.board.select import ArmTrials, Record, counted_rests, number_at, rests_of, select, value_at
 from harness.board.set_aside import stamps_of as set_aside_stamps
 from harness.board.speed_verdict import MARGIN as SPEED_MARGIN
 from harness.board.speed_verdict import speed_verdicts
@@ -114,8 +114,10 @@ def build(
     for arm, row in board_rows.items():
         row["rank_interval"] = intervals.get(arm)
         row["equal_compute"] = _equal_compute(row, board_rows, curves)
-    counted = rests_of(one for arm in trials.values() for one in arm.counted.values())
-    notes += [*accuracy.notes, *environment_stamps(counted, timings, shared), *pace.notes]
+    counts = counted_rests(one for arm in trials.values() for one in arm.counted.values())
+    counted = [rest for rest, _ in counts]
+    notes += [*accuracy.notes, *environment_stamps(counted, timings, shared)]
+    notes += [*origin_stamps(counts, timings, shared), *pace.notes]
     previews, left_out = previews_of(plan, preview)
     notes += [*left_out, *set_aside_stamps(set_aside, shared)]
     claims = claims_of(plan, Measured(arms, board_rows, trials, chances, rounds, measured), rules)

@@ -30,7 +30,7 @@ _SYMBOLS = {
     "equal": "$=$",
     "not resolved": r"$\circ$",
 }
-_OF_SPEED = ("noisy", "input-bound")
+_OF_SPEED = ("noisy", "input-bound", "ratio by round")
 """Stamps that speak of an arm's speed alone begin so."""
 _NAME_LENGTH, _CELL_LENGTH = 40, 120
 _WITH_ROOM = r"r@{\hspace{2em}}"

@@ -32,16 +32,6 @@ class Places:
             *(("manifest",) if plan.get("manifests") else ()),
         )
 
-    def fits(self, record: Mapping[str, Any]) -> bool:
-        """Return whether a record says of itself what the plan says of its trial. A board asks a hundred thousand."""
-        if record.get("suite") != self.suite or record.get("replicate") != self.trials[record["trial"]]:
-            return False
-        refs = record["refs"]
-        for name in self._refs:  # noqa: SIM110 - a generator takes three times as long
-            if refs.get(name) is None:
-                return False
-        return True
-
     def misfit(self, record: Mapping[str, Any]) -> str | None:
         """Return in what a trial's record contradicts the plan, or None."""
         if record.get("suite") != self.suite:

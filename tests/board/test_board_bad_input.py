@@ -238,3 +238,4 @@ def test_the_most_frequent_reasons_are_told_with_their_counts(inputs: Any, tmp_p
     markdown, terminal = render.markdown(board), " ".join(rendered(board)[-1].split())
     assert told in markdown.replace("\\", "") and "other reasons (1)" in markdown
     assert told in terminal and "other reasons (1)" in terminal
+    assert "schema 99" not in markdown + terminal  # it stands in the JSON and on the page

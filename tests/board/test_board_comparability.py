@@ -49,17 +49,21 @@ def test_one_kind_of_everything_leaves_nothing_out(inputs: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"),
+    ("key", "value", "told"),
     [
-        ("cores", 4),
-        ("usable_cores", 1),
-        ("memory_bytes", 2**35),
-        ("gpus", [{"model": "H200", "memory_mib": 143771, "power_limit_watts": 500}]),
-        ("driver", "580.65"),
+        ("cores", 4, "cores: 2 here, 4 there"),
+        ("usable_cores", 1, "usable_cores: none here, 1 there"),
+        ("memory_bytes", 2**35, "memory: none here, 32 GiB there"),
+        (
+            "gpus",
+            [{"model": "H200", "memory_mib": 143771, "power_limit_watts": 500}],
+            "gpus: none here, model H200 memory_mib 143771 power_limit_watts 500 there",
+        ),
+        ("driver", "580.65", "driver: none here, 580 there"),
     ],
 )
 def test_a_machine_that_differs_in_what_speed_hangs_on_is_told_apart(
-    inputs: Any, key: str, value: Any
+    inputs: Any, key: str, value: Any, told: str
 ) -> None:
     given = inputs({"plain": 0.0, "arm": 0.5})
     machine(given, "other", **{key: value})
@@ -75,7 +79,7 @@ def test_a_machine_that_differs_in_what_speed_hangs_on_is_told_apart(
     assert board["comparability"]["left_out"] == 4
     [note] = [stamp for stamp in board["stamps"] if stamp.startswith("speed and memory:")]
     assert "4 of 10 timings left out" in note
-    assert f"speed.{key}" in note
+    assert note.endswith(f"(they differ in {told})")
 
 
 @pytest.mark.parametrize(
@@ -158,7 +162,29 @@ def test_other_hosts_do_not_make_accuracy_incomparable_but_are_stamped(inputs: A
     board = board_of(given)
     assert row_of(board, "arm")["top1"] == wanted
     assert board["comparability"]["left_out"] == 0
-    assert board["stamps"] == ["mixed hosts: trials ran in 2 environments (cpu)"]
+    assert board["stamps"] == [
+        "mixed hosts: trials ran in 2 environments (cpu: A CPU and Another CPU)",
+        "shown: accuracy of A CPU (2 cores), torch 2.9.0 (19 trials) and of Another CPU (2 cores), torch 2.9.0 "
+        "(1 trial); speed and memory of A CPU (2 cores), torch 2.9.0 (6 timings)",
+    ]
+
+
+def test_accuracy_of_one_machine_and_speed_of_another_is_told_by_their_names(inputs: Any) -> None:
+    given = inputs({"plain": 0.0, "arm": 0.5})
+    assert not any("shown:" in stamp for stamp in board_of(given)["stamps"])
+    machine(given, "gpu", gpus=[{"model": "H200"}, {"model": "H200"}])
+    given.shared["gpu"]["accuracy"]["libraries"] = {"torch": "2.15.0"}
+    timed_elsewhere(given, "gpu", 5.0, rounds=3)
+    of_gpu = [one for one in given.timings if one["refs"]["host"] == "gpu" and one["round"] == 0]
+    given.timings += [{**one, "round": 3} for one in of_gpu]
+    [stamp] = [stamp for stamp in board_of(given)["stamps"] if stamp.startswith("shown:")]
+    assert stamp == (
+        "shown: accuracy of A CPU (2 cores), torch 2.9.0 (20 trials); "
+        "speed and memory of 2 × H200, torch 2.15.0 (8 timings)"
+    )
+    # A machine of which nothing is shown is none of them; one that nobody knows has no name.
+    del given.shared["gpu"]
+    assert not any("shown:" in stamp for stamp in board_of(given)["stamps"])
 
 
 def unlike(given: Any, arm: str, replicates: range, **changes: Any) -> None:
@@ -171,17 +197,17 @@ def unlike(given: Any, arm: str, replicates: range, **changes: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "entry"),
+    ("changes", "entry", "value"),
     [
-        ({"budget": {"unit": "epochs", "amount": 12}}, "budget"),
-        ({"numerics": {"precision": "bf16"}}, "precision"),
-        ({"evaluation": {"batch_size": 7}}, "evaluation"),
-        ({"batch_size": 64}, "world_size × batch_size"),
-        ({"dataset": {"validation": 0.2}}, "split.validation"),
+        ({"budget": {"unit": "epochs", "amount": 12}}, "budget", "unit epochs amount 12"),
+        ({"numerics": {"precision": "bf16"}}, "precision", "bf16"),
+        ({"evaluation": {"batch_size": 7}}, "evaluation", "batch_size 7"),
+        ({"batch_size": 64}, "world_size × batch_size", "64"),
+        ({"dataset": {"validation": 0.2}}, "split.validation", "0.2"),
     ],
 )
 def test_records_that_are_unlike_their_plan_are_left_out_and_counted(
-    inputs: Any, changes: dict[str, Any], entry: str
+    inputs: Any, changes: dict[str, Any], entry: str, value: str
 ) -> None:
     given = inputs({"plain": 0.0, "arm": 0.5})
     for arm in given.plan["arms"]:
@@ -201,8 +227,8 @@ def test_records_that_are_unlike_their_plan_are_left_out_and_counted(
     assert [(group["trials"], group["shown"]) for group in groups] == [(17, True), (3, False)]
     assert list(groups[1]["differs"]) == [entry]
     assert (
-        f"accuracy: 3 of 20 records left out, they may not be compared with the others (they differ in {entry})"
-        in (board["stamps"])
+        "accuracy: 3 of 20 records left out, they may not be compared with the others "
+        f"(they differ in {entry}: as planned here, {value} there)" in board["stamps"]
     )
     pooled = board_of(given, allow_mixed=True)
     assert row_of(pooled, "arm")["replicates"]["good"] == 10

@@ -16,6 +16,7 @@ from scipy import stats
 from harness.board import build, two_sample
 from harness.board.compare import Given, compare_results, has_compared
 from harness.board.compare_render import render_markdown, render_text
+from harness.board.compare_verdict import Row, Rules, judge_all
 
 EFFECTS = {"plain": 0.0, "mixup": 0.5}
 
@@ -157,6 +158,18 @@ def test_a_level_that_ten_thousand_draws_cannot_reach_has_more() -> None:
     one, other = [90.0 + 0.01 * k for k in range(12)], [95.0 + 0.01 * k for k in range(12)]
     assert two_sample.permutation_p(one, other, 0, 5e-5) == 1 / 500_001
     assert two_sample.permutation_p(one, other) == 1 / 10_001
+
+
+def test_a_family_of_hundreds_can_be_significant_above_16_pairs() -> None:
+    # 10,000 draws have no p below 1e-4, and of 600 arms the first has to be below 8.3e-5.
+    base = {replicate: 90.0 + 0.1 * (replicate % 3) for replicate in range(20)}
+    better = {replicate: value + 1.0 + 0.01 * replicate for replicate, value in base.items()}
+    rows = [
+        Row("paired", [], (base, better), list(base), "", ""),
+        Row("unpaired", [], (base, better), None, "other draws", ""),
+    ]
+    judged = judge_all(rows, Rules(alpha=0.05, margin=0.1, equal_margin=0.1, family=600, seed=0))
+    assert [row.told["verdict"] for row in judged] == ["better", "better"]
 
 
 def _dealings(one: list[float], other: list[float]) -> list[tuple[list[float], list[float]]]:

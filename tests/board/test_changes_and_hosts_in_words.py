@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from harness.board.compare_render import render_text
-from harness.board.host_words import MOST, apart_in_words, differences_in_words, environments_in_words
+from harness.board.host_words import (
+    MOST,
+    apart_in_words,
+    differences_in_words,
+    environments_in_words,
+    groups_in_words,
+)
 from harness.record.unlike import unlike_arms
 
 
@@ -87,6 +93,27 @@ def test_what_bits_hang_on_is_told_of_all_libraries() -> None:
         "numpy 2.3.5 in the base, 2.4.6 in the candidate; pillow none in the base, 13.0 in the candidate"
     )
     assert environments_in_words(hosts[0], hosts[0]) == "" == environments_in_words(None, None)
+
+
+def test_groups_are_told_by_their_values_and_torch_first() -> None:
+    shown = {"cpu": "A", "libraries.pillow": "13", "libraries.torch": "2.9.1", "speed.cores": 2}
+    others = [{**shown, "libraries.torch": "2.15.0", "speed.cores": cores} for cores in (4, 8, 16, 32)]
+    names = ["libraries.torch", "speed.cores"]
+    assert groups_in_words(["speed.cores", "libraries.torch"], [shown, *others]) == (
+        "torch: 2.9.1 here, 2.15.0 there; cores: 2 here, 4 and 8 and 16 and 1 more there"
+    )
+    pooled = groups_in_words(names, [shown, others[0]], is_pooled=True)
+    assert pooled == "torch: 2.9.1 and 2.15.0; cores: 2 and 4"
+    # What a machine lacks it has not; what a record's recipe is not unlike is as planned. Digests are cut.
+    assert groups_in_words(["cpu"], [{}, shown]) == "cpu: none here, A there"
+    assert groups_in_words(["recipe"], [{}, {"recipe": "0123456789abcdef" * 2}]) == (
+        "recipe: as planned here, 0123456789ab there"
+    )
+    many = [f"key {number}" for number in range(MOST + 2)]
+    entries = dict.fromkeys(many, 1)
+    assert groups_in_words(many, [{}, entries]).endswith(
+        f"key {MOST - 1}: as planned here, 1 there; and 2 more"
+    )
 
 
 def test_of_several_environments_one_is_told_that_the_other_side_lacks() -> None:

@@ -420,7 +420,11 @@ def test_environments_are_told_apart_and_speed_is_not_pooled(inputs: Any) -> Non
     other["accuracy"]["libraries"]["torch"] = "2.10.0"
     given.shared["host2"] = other
     given.records[3]["refs"] = {**given.records[3]["refs"], "host": "host2"}
-    assert board_of(given)["stamps"] == ["mixed hosts: trials ran in 2 environments (libraries.torch)"]
+    assert board_of(given)["stamps"] == [
+        "mixed hosts: trials ran in 2 environments (torch: 2.9.0 and 2.10.0)",
+        "shown: accuracy of A CPU (2 cores), torch 2.9.0 (19 trials) and of A CPU (2 cores), torch 2.10.0 (1 trial); "
+        "speed and memory of A CPU (2 cores), torch 2.9.0 (6 timings)",
+    ]
     assert row_of(board_of(given), "arm")["images_per_second"] is not None
     given.timings[0]["refs"] = {"host": "host2"}
     board = board_of(given)

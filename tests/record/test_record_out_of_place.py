@@ -12,6 +12,7 @@ import pytest
 
 from harness.board import build
 from harness.errors import StoreError
+from harness.record import reading
 from harness.record.plans import plan_hash
 from harness.record.record import canonical, dead_outcome, dead_timing, seal
 from harness.record.store import Store
@@ -57,12 +58,20 @@ def a_record(store: Store, plan: Json, trial: Json) -> Json:
         "replicate": trial["replicate"],
         "attempt": 0,
         "results": {"test": {"count": 100, "top1": top1, "nll": 0.2}, "validation": None},
+        "curves": {"epoch": [1.0, 2.0], "train_loss": [2.0, 1.0]},
+        "digests": {"order": f"o{trial['replicate']}", "final_weights": trial["id"]},
+        "budget": {"training_flops": 1e9},
+        "seconds": {"train": 1.0},
         "refs": {"recipe": store.share(arm["recipe"]), "manifest": store.share(MANIFEST), "host": None},
     }
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
+@pytest.fixture(params=["few", "many"])
+def store(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """Return a folder that is read as a few records are, and as a hundred thousand are."""
+    if request.param == "many":
+        monkeypatch.setattr(reading, "_FEWEST", 1)
+        monkeypatch.setattr("threading.active_count", lambda: 1)
     return fill(Store(tmp_path / "s"), a_plan())
 
 
@@ -78,9 +87,10 @@ def fill(store: Store, plan: Json) -> Store:
 
 
 def board_of(store: Store, *, is_flat: bool = True) -> Json:
+    """Build the board of a folder that is read whole, or flat as many records are."""
     plan = store.read_plan()
-    reading = store.read_flat(plan) if is_flat else store.read(plan)
-    return build(plan, reading.records, reading.timings, reading.set_aside, shared=reading.shared)
+    found = store.read_flat(plan) if is_flat else store.read(plan)
+    return build(plan, found.records, found.timings, found.set_aside, shared=found.shared)
 
 
 def row_of(board: Json, arm: str) -> Json:
@@ -139,8 +149,8 @@ def test_a_plan_that_contradicts_itself_is_refused(tmp_path: Path, how: str) -> 
 
 OUT_OF_PLACE: dict[str, tuple[Json, str]] = {
     "suite": ({"suite": "other"}, "of another suite: it says 'other', the plan 's'"),
-    "replicate": ({"replicate": 77}, "of another replicate: it says 77, the plan 0"),
-    "replicate in words": ({"replicate": "one"}, "of another replicate: it says 'one', the plan 0"),
+    "replicate": ({"replicate": 77}, "of another replicate: it says 77, the plan 5"),
+    "replicate in words": ({"replicate": "one"}, "of another replicate: it says 'one', the plan 5"),
     "no refs": ({"refs": {}}, "it names no recipe and no manifest"),
     "no manifest": ({"refs": {"recipe": "r", "manifest": None}}, "it names no manifest"),
     "status": ({"status": "weird"}, "status is 'weird', expected one of completed, crashed, diverged"),
@@ -157,10 +167,10 @@ def test_a_sealed_record_that_contradicts_its_place_is_set_aside(
 ) -> None:
     assert not board_of(store, is_flat=is_flat)["set_aside"]
     changes, told = OUT_OF_PLACE[how]
-    change(store, "good-0", **changes)
+    change(store, "good-5", **changes)  # not the first of its kind, which is looked at in full
     board = board_of(store, is_flat=is_flat)
     (aside,) = board["set_aside"]
-    assert aside["path"] == "trials/good-0/0.json" and told in aside["reason"]
+    assert aside["path"] == "trials/good-5/0.json" and told in aside["reason"]
     assert row_of(board, "good")["replicates"]["missing"] == 1
 
 

@@ -203,7 +203,8 @@ def rank_intervals_of(runs: Values) -> list[list[int]]:
     for name, row in zip(names, runs, strict=True):
         records = {replicate: attempt._replace(top1=value) for replicate, value in enumerate(row.tolist())}
         trials[name] = ArmTrials(name, tuple(range(n)), [], dict(records), dict(records))
-    rows = {name: {"top1": {"mean": 90.0}, "stamps": [], "failure_rate": 0.0} for name in names}
+    row = {"top1": {"mean": 90.0}, "stamps": [], "failure_rate": 0.0, "replicates": {"missing": 0}}
+    rows = dict.fromkeys(names, row)
     chances, against = dict.fromkeys(names, 10.0), dict.fromkeys(names, "arm0")
     _, intervals = rank_intervals(rows, trials, chances, against, rules_for(arms - 1), None)
     return [intervals[name] for name in names]
@@ -375,13 +376,13 @@ def test_two_samples_of_one_mean_are_called_different_in_one_of_twenty_and_littl
 
 
 def split_of(draw: np.random.Generator, drift: float) -> float | None:
-    """Return p of a time split of 3 arms x 14 replicates, a fifth of the runs missing."""
-    values = draw.normal(0, 1, 14) + draw.normal(0, 0.5, (3, 14))
-    values[:, 7:] += drift
+    """Return p of a time split of 3 arms x 18 replicates, a fifth of the runs missing."""
+    values = draw.normal(0, 1, 18) + draw.normal(0, 0.5, (3, 18))
+    values[:, 9:] += drift
     values[draw.random(values.shape) < 0.2] = np.nan
     values -= np.nanmean(values, axis=1, keepdims=True)
     residuals = {(f"arm{a}", r): float(values[a, r]) for a, r in np.argwhere(~np.isnan(values)).tolist()}
-    labels = {cell: "first half" if cell[1] < 7 else "second half" for cell in residuals}
+    labels = {cell: "first half" if cell[1] < 9 else "second half" for cell in residuals}
     return split_p(residuals, labels, str(draw.integers(1 << 30))).p
 
 
