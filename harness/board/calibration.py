@@ -145,13 +145,13 @@ def splits_of(
         places |= {(name, replicate): arm.good[replicate].rest["place"] for replicate in taken}
         started = ((replicate, _started(arm.good[replicate].started_at)) for replicate in taken)
         starts |= {(name, replicate): start for replicate, start in started if start is not None}
-    named = {id(place): _names_of(place) for place in places.values()}
+    named = {at: _names_of(place) for at, place in {id(place): place for place in places.values()}.items()}
     devices = {cell: device for cell, place in places.items() if (device := named[id(place)][0])}
     slots = {cell: slot for cell, place in places.items() if (slot := named[id(place)][1])}
     return [
-        _told("time", split_p(residuals, _halves(starts), f"{seed}/time"), "no time of start", "one moment"),
-        _told("slot", split_p(residuals, slots, f"{seed}/slot"), "no slot", "one slot"),
-        _told("device", split_p(residuals, devices, f"{seed}/device"), "no device", "one device"),
+        _told("time", split_p(residuals, _halves(starts), f"{seed}"), "no time of start", "one moment"),
+        _told("slot", split_p(residuals, slots, f"{seed}"), "no slot", "one slot"),
+        _told("device", split_p(residuals, devices, f"{seed}"), "no device", "one device"),
         _round_split(rounds, seed),
     ]
 

@@ -11,6 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from harness.board.statistics import TIE
@@ -77,6 +78,9 @@ def split_p(residuals: Cells, labels: Mapping[Cell, str], key: str, *, by_row: b
         by_row: Whether each arm's groups are compared apart, and the sums of squares added: for residuals that add
             up to nothing within each replicate.
     """
+    if residuals and len(labels) == len(residuals) and len(names := set(labels.values())) == 1:
+        values = [residuals[cell] for cell in labels]
+        return Split({names.pop(): (len(values), math.fsum(values) / len(values))})
     whole = set(whole_columns(residuals))
     if residuals and len(whole) < 2:
         return Split(reason=f"not tested: {_WHOLE[len(whole)]} every arm has a run")
@@ -110,12 +114,9 @@ def split_p(residuals: Cells, labels: Mapping[Cell, str], key: str, *, by_row: b
 
 def whole_columns(cells: Iterable[Cell]) -> list[int]:
     """Return the replicates (or rounds) in which every arm that has any run has one, ascending."""
-    counts: dict[int, int] = {}
-    arms = set()
-    for arm, column in cells:
-        arms.add(arm)
-        counts[column] = counts.get(column, 0) + 1
-    return sorted(column for column, count in counts.items() if count == len(arms))
+    pairs = list(cells)
+    arms, counts = len({arm for arm, _ in pairs}), Counter(column for _, column in pairs)
+    return sorted(column for column, count in counts.items() if count == arms)
 
 
 def _share(found: Sequence[float], seen: float) -> float:
@@ -156,12 +157,19 @@ def _many_orders(patterns: Sequence[int], key: str) -> npt.NDArray[np.intp]:
     """
     import numpy as np
 
+    own = np.array(patterns, np.intp)
+    return np.concatenate([own[_many_deals(len(patterns), key)], own[None]])
+
+
+@lru_cache(maxsize=1)
+def _many_deals(width: int, key: str) -> npt.NDArray[np.intp]:
+    """Return by order the place that is dealt to each column: (DRAWS, width), for all splits of one board."""
+    import numpy as np
+
     twister = np.random.RandomState()
     *words, place = random.Random(f"board/split/{key}").getstate()[1]
     twister.set_state(("MT19937", np.array(words, np.uint32), place, 0, 0.0))
-    numbers = twister.random_sample((DRAWS, len(patterns)))
-    own = np.array(patterns, np.intp)
-    return np.concatenate([own[np.argsort(numbers, axis=1)], own[None]])
+    return np.argsort(twister.random_sample((DRAWS, width)), axis=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,15 +184,12 @@ class _Table:
 
     def groups(self) -> dict[str, tuple[int, float]]:
         """Return by name how many runs a group has, and their mean."""
-        # One more, the last, takes the runs without a label.
-        members: list[list[float]] = [[] for _ in range(len(self.names) + 1)]
-        for values, codes in zip(self.values, self.codes, strict=True):
-            for value, code in zip(values, codes, strict=True):
-                members[code].append(value)
-        return {
-            name: (len(own), math.fsum(own) / len(own))
-            for name, own in zip(self.names, members, strict=False)
-        }
+        found = {}
+        for code, name in enumerate(self.names):
+            rows = zip(self.values, self.codes, strict=True)
+            own = [value for row in rows for value, label in zip(*row, strict=True) if label == code]
+            found[name] = (len(own), math.fsum(own) / len(own))
+        return found
 
     def patterns(self) -> list[int]:
         """Return by column the first with labels like its own: exchanging those two does nothing."""

@@ -21,8 +21,7 @@ a tenth at 5, but at 3 it misses 7.8 % at a level of 5 % and 2.5 % at 0.5 %, whi
 
 Two seeds give one degree of freedom, and a spread that is 0 by luck alone: they have no interval.
 
-Correctness is kept as bits, and counted as bits of whole Python numbers: 10,000 examples take a few microseconds a
-replicate, and numpy is not needed. All sums are whole numbers, so nothing depends on an order.
+Correctness is kept and counted as bits (`bits`). All sums are whole numbers, so nothing depends on an order.
 """
 
 from __future__ import annotations
@@ -32,16 +31,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.board.bits import column_counts, hits_of, products, unlike
 from harness.board.distributions import student_t_quantile
 from harness.board.select import ArmTrials
-from harness.record.attempt import Attempt
 
 Json = dict[str, Any]
-
-_Row = tuple[int, int]
-"""A replicate's correctness as the bits of one number, and how many of them are set."""
-_Table = tuple[list[_Row], list[int]]
-"""Replicates, and their `column_counts`."""
 
 FEWEST = 3
 """Replicates from which there is an interval."""
@@ -64,50 +58,49 @@ def two_level_of(
     """
     # A baseline is met once for each arm: its columns are added up once for each set of replicates. Other arms are
     # let go of after their turn: a hundred thousand replicates would take as many kilobytes and more.
-    bases = {base: _masks(trials[base]) for base in set(against.values()) if base in trials}
+    bases = {base: _tested(trials[base]) for base in set(against.values()) if base in trials}
     columns: dict[tuple[str, tuple[int, ...]], list[int]] = {}
 
-    def table_of(arm: str, known: Mapping[int, _Row], replicates: tuple[int, ...]) -> _Table:
-        rows = [known[replicate] for replicate in replicates]
+    def counts_of(arm: str, known: Mapping[int, bytes], replicates: tuple[int, ...]) -> list[int]:
         if (arm, replicates) not in columns:
-            columns[arm, replicates] = column_counts([row for row, _ in rows])
-        return rows, columns[arm, replicates]
+            columns[arm, replicates] = column_counts([known[replicate] for replicate in replicates])
+        return columns[arm, replicates]
 
     found = {}
     for arm in trials:
         columns = {key: value for key, value in columns.items() if key[0] in bases}
-        examples, own = bases[arm] if arm in bases else _masks(trials[arm])
+        examples, own, hits = bases[arm] if arm in bases else _tested(trials[arm])
         single = difference = None
         if len(own) >= FEWEST:
-            rows, totals = table_of(arm, own, tuple(sorted(own)))
-            sums = [hits for _, hits in rows]
-            single = _accuracy(_parts(sums, _products(totals, totals), sum(sums), examples), alpha)
+            totals = counts_of(arm, own, tuple(sorted(own)))
+            sums = list(hits.values())
+            single = _accuracy(_parts(sums, products(totals, totals), sum(sums), examples), alpha)
         base = against[arm]
         if base != arm and base in bases and bases[base][0] == examples:
-            theirs, changed = bases[base][1], trials[arm].changed | trials[base].changed
+            (_, theirs, base_hits), changed = bases[base], trials[arm].changed | trials[base].changed
             pairs = tuple(
                 replicate for replicate in sorted(own.keys() & theirs.keys()) if replicate not in changed
             )
             if len(pairs) >= FEWEST:
-                difference = _difference(
-                    table_of(arm, own, pairs), table_of(base, theirs, pairs), examples, share
+                parts = _parts(
+                    [hits[replicate] - base_hits[replicate] for replicate in pairs],
+                    _squares(counts_of(arm, own, pairs), counts_of(base, theirs, pairs)),
+                    unlike(
+                        [own[replicate] for replicate in pairs], [theirs[replicate] for replicate in pairs]
+                    ),
+                    examples,
                 )
+                difference = _difference(parts, share)
         found[arm] = (single, difference)
     return found
 
 
-def _difference(own: _Table, other: _Table, examples: int, alpha: float) -> Json | None:
-    (rows, totals), (base_rows, base_totals) = own, other
-    pairs = list(zip(rows, base_rows, strict=True))
-    squares = (
-        _products(totals, totals) - 2 * _products(totals, base_totals) + _products(base_totals, base_totals)
-    )
-    parts = _parts(
-        [hits - base_hits for (_, hits), (_, base_hits) in pairs],
-        squares,
-        sum([(row ^ base).bit_count() for (row, _), (base, _) in pairs]),
-        examples,
-    )
+def _squares(totals: Sequence[int], others: Sequence[int]) -> int:
+    """Return the sum over columns of the square of one count less the other."""
+    return products(totals, totals) - 2 * products(totals, others) + products(others, others)
+
+
+def _difference(parts: _Parts, alpha: float) -> Json | None:
     half = parts.half_width(alpha)
     if half == 0.0 and parts.rest > 0.0:
         return None
@@ -176,47 +169,19 @@ def _parts(rows: Sequence[int], column_squares: int, squares: int, m: int) -> _P
     return _Parts(n, m, total / (n * m), seeds, max(examples - error, 0.0), error)
 
 
-def column_counts(rows: Sequence[int]) -> list[int]:
-    """Return how many `rows` have each bit set, as binary digits: the k-th number holds every column's digit of 2^k."""
-    digits: list[int] = []
-    for row in rows:
-        carry, place = row, 0
-        while carry:
-            if place == len(digits):
-                digits.append(0)
-            digits[place], carry = digits[place] ^ carry, digits[place] & carry
-            place += 1
-    return digits
+def _tested(trials: ArmTrials) -> tuple[int, dict[int, bytes], dict[int, int]]:
+    """Return how many test examples there are, and by replicate which were right, and how many.
 
-
-def _products(counts: Sequence[int], others: Sequence[int]) -> int:
-    """Return the sum over columns of one count times the other."""
-    return sum(
-        (one & other).bit_count() << (place + other_place)
-        for place, one in enumerate(counts)
-        for other_place, other in enumerate(others)
-    )
-
-
-def _masks(trials: ArmTrials) -> tuple[int, dict[int, _Row]]:
-    """Return how many test examples there are, and each replicate's correctness."""
-    found: dict[int, _Row] = {}
+    Nothing where any replicate's correctness is absent, torn or at odds with its accuracy.
+    """
     counts = {one.test_count for one in trials.good.values()}
     if len(counts) != 1 or len(trials.good) < len(trials.counted):
-        return 0, {}
-    for replicate, one in trials.good.items():
-        row = _row(one)
-        if row is None:
-            return 0, {}
-        found[replicate] = row
-    return counts.pop(), found
-
-
-def _row(attempt: Attempt) -> _Row | None:
-    """Return an attempt's correctness; None where it is torn or at odds with the accuracy."""
-    bits, count, top1 = attempt.correct, attempt.test_count, attempt.top1
-    if bits is None or count < 2 or top1 is None or len(bits) != (count + 7) // 8:
-        return None
-    row = int.from_bytes(bits, "big")
-    hits = row.bit_count()
-    return (row, hits) if abs(100.0 * hits / count - top1) < 1e-4 else None
+        return 0, {}, {}
+    (count,) = counts
+    rows = {at: one.correct or b"" for at, one in trials.good.items()}
+    if count < 2 or set(map(len, rows.values())) != {(count + 7) // 8}:
+        return 0, {}, {}
+    hits = dict(zip(rows, hits_of(list(rows.values())), strict=True))
+    if any(abs(100.0 * hits[at] / count - (one.top1 or 0.0)) >= 1e-4 for at, one in trials.good.items()):
+        return 0, {}, {}
+    return count, rows, hits

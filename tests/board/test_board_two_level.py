@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.board import build
+from harness.board import bits, build
 from harness.board.select import ArmTrials
-from harness.board.two_level import column_counts, two_level_of
+from harness.board.two_level import two_level_of
 from harness.record.attempt import attempt_of
 
 Table = np.ndarray[Any, np.dtype[np.bool_]]
@@ -144,10 +144,30 @@ def test_a_difference_of_three_replicates_keeps_a_small_level() -> None:
 
 
 def test_columns_are_counted_in_binary() -> None:
-    rows = [0b1011, 0b0001, 0b1001, 0b0001, 0b0001]
+    rows = [bytes([row]) for row in (0b1011, 0b0001, 0b1001, 0b0001, 0b0001)]
     # Columns from the right: 5, 1, 0, 2 = 101, 001, 000, 010 in binary; by digit: 0b0011, 0b1000, 0b0001.
-    assert column_counts(rows) == [0b0011, 0b1000, 0b0001]
-    assert column_counts([]) == []
+    assert bits.column_counts(rows) == [0b0011, 0b1000, 0b0001]
+    assert bits.column_counts([]) == []
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 9), (2, 64), (65, 899), (200, 1000), (333, 17)])
+def test_bits_are_counted_alike_with_and_without_numpy(
+    n: int, m: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = [np.random.default_rng(seed).random((n, m)) < 0.7 for seed in (n, m)]
+    rows, others = ([np.packbits(row).tobytes() for row in table] for table in tables)
+    found = []
+    for few in (0, 10**9):
+        monkeypatch.setattr(bits, "_FEW", few)
+        counts, other_counts = bits.column_counts(rows), bits.column_counts(others)
+        found.append(
+            (bits.hits_of(rows), bits.unlike(rows, others), counts, bits.products(counts, other_counts))
+        )
+    assert found[0] == found[1]
+    hits, differing, _, product = found[0]
+    assert hits == tables[0].sum(axis=1).tolist()
+    assert differing == (tables[0] ^ tables[1]).sum()
+    assert product == int(tables[0].sum(axis=0) @ tables[1].sum(axis=0))
 
 
 def test_covers_the_truth_where_seeds_and_examples_are_drawn_anew() -> None:
