@@ -41,7 +41,7 @@ CLEAR = 4
 """How many times below the level the exact p-value has to lie for a test to stop there."""
 BENTKUS = 3.18
 """How many times the Gaussian tail that of a sum of signs is at the most."""
-PAIR_SIGNS = 10**8
+PAIR_SIGNS = 2 * 10**7
 """Signs that are drawn for pairs at the most, but for those without which no p-value reaches the level."""
 TIE = 1e-9
 DRAWS_AT_ONCE = 1000
@@ -93,8 +93,9 @@ def pair_flip_ps(
         arms: By arm, its value by replicate.
         needed: Of how many replicates two arms have to have values, not to be left out.
         seed: Keys the draws.
-        level: As in `sign_flip_ps`, but of so many replicates that 25 / level draws would take 100,000,000 signs and
-            more there are fewer draws: with 2,000 replicates, pairs of 50 arms have a twelfth of them.
+        level: As in `sign_flip_ps`; but where 25 / level draws would take more than 20,000,000 signs, there are fewer
+            of them, for a board has to be there in a second: with 200 replicates, pairs of 50 arms have a sixth of
+            them, four beyond the level.
     """
     replicates = sorted({replicate for values in arms.values() for replicate in values})
     if len(replicates) > EXACT_UP_TO:

@@ -50,7 +50,7 @@ def probe(ready: Ready, settings: Settings) -> dict[str, Probed]:
             alike.setdefault(digest_json([arm.recipe, arm.data]), []).append(arm)
     groups = list(alike.values())
     timings = _time([_job(ready, group[0], settings) for group in groups])
-    found = {}
+    found: dict[str, Probed] = {}
     for group, timing in zip(groups, timings, strict=True):
         one = _probed(ready, group[0], timing)
         if one is not None:

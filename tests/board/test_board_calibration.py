@@ -460,9 +460,7 @@ def test_what_the_baseline_observes_as_well_is_no_proof_of_what_an_arm_adds(inpu
         own["observables"] = other["observables"] = {"trick ema": {"name": "distance", "value": 0.2}}
     row = next(row for row in board_of(given)["rows"] if row["arm"] == "arm")
     assert row["stamps"] == ["no-op: weights and outputs equal the baseline's, bit for bit"]
-    assert row["verdict"] is None and row["reason"].startswith(
-        "no verdict: a no-op, no bit differs"
-    )
+    assert row["verdict"] is None and row["reason"].startswith("no verdict: a no-op, no bit differs")
     for own in given.of("arm"):
         own["observables"] = {**own["observables"], "trick checkpointing": {"name": "n", "value": 3.0}}
     row = next(row for row in board_of(given)["rows"] if row["arm"] == "arm")

@@ -31,7 +31,8 @@ def state(commit: str, engine: str = "e", *, dirty: bool = False) -> Json:
 def test_one_commit_is_checked_out_and_the_environment_made(inputs: Any) -> None:
     board = board_of(inputs)
     assert board["reproduce"] == ["git checkout 7df0c0d1", ENVIRONMENT, COMMAND]
-    assert {one["commit"] for one in board["code"]} == {"7df0c0d1"} and not any("mixed code" in stamp for stamp in board["stamps"])
+    assert {one["commit"] for one in board["code"]} == {"7df0c0d1"}
+    assert not any("mixed code" in stamp for stamp in board["stamps"])
 
 
 def test_timings_of_another_commit_are_named_stamped_and_shown(inputs: Any) -> None:

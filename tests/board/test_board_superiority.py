@@ -49,9 +49,10 @@ def test_draws_reach_the_level_of_a_large_family() -> None:
     draw = np.random.default_rng(0)
     values = (1.0 + 0.1 * draw.random(20)).tolist()  # all positive: the true p is 2 / 2^20
     assert statistics.sign_flip_p(values, 3) == 1 / 10_001
-    # 2,000 arms at .05: 2.5e-5 is out of reach of 10,000 draws, and within that of 40,000.
-    assert statistics.sign_flip_p(values, 3, 0.05 / 2000) == 1 / 40_001
-    assert statistics.sign_flip_p(values, 3, 0.05 / 500) == 1 / 10_001
+    # 2,000 arms at .05: 2.5e-5 is out of reach of 10,000 draws, and a million have 25 beyond it.
+    p = statistics.sign_flip_p(values, 3, 0.05 / 2000)
+    assert p * 1_000_001 == pytest.approx(round(p * 1_000_001), abs=1e-6)
+    assert p == pytest.approx(2 / 2**20, abs=5e-6)
 
 
 @pytest.mark.parametrize("family", [1, 2, 5, 20])
