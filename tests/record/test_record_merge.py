@@ -198,7 +198,7 @@ def test_a_second_try_on_another_machine_does_not_replace_a_bad_result(machine):
     merge(first.folder, [second.folder])
     row = next(row for row in board(first.folder)["rows"] if row["arm"] == "mixup")
     assert row["statuses"]["diverged"] == 1
-    assert row["top1"]["mean"] == 10.0  # chance
+    assert row["top1"] is None  # nothing but failures is no accuracy
     assert Store(first.folder).good("mixup-0")["status"] == "diverged"
 
 
@@ -210,7 +210,7 @@ def test_timings_of_two_machines_both_stay_and_only_one_is_shown(machine):
     first.trial("plain", 0)
     merge(first.folder, [second.folder])
     told = board(first.folder)
-    assert {row["images_per_second"] for row in told["rows"]} == {100.0}
+    assert [row["images_per_second"] for row in told["rows"]] == pytest.approx([100.0] * len(told["rows"]))
     assert [group["timings"] for group in told["comparability"]["speed"]] == [4, 2]
     assert len(Store(first.folder).read(first.plan).timings) == 6
 
