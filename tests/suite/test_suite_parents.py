@@ -17,6 +17,7 @@ from harness.suite.load import Suite, load
 from harness.suite.parents import circles, layers_of, with_parents
 from harness.suite.plan import Arm, Job, Plan
 from harness.suite.schema import suite_schema
+from harness.suite.search import tuned_suite
 
 KD = 'tricks = ["knowledge-distillation"]\n'
 BIG = '[arms.big]\ncompared = false\nbackbone = { name = "simple-cnn", width = 32 }\n'
@@ -90,7 +91,9 @@ def test_committed_trial_ids_are_what_the_committed_suites_give(latest: Path) ->
     if not file.is_file():
         pytest.skip(f"the suite of {latest.parent.parent.name} is not committed")
     manifests = {arm["name"]: plan["manifests"][arm["data"]] for arm in plan["arms"]}
-    made = expand(load(file), manifests, replicates=plan["replicates"])
+    # What the search chose is in the plan; the trials are those of the suite at these settings.
+    tuned = {arm["name"]: arm["tuned"] for arm in plan["arms"] if arm.get("tuned")}
+    made = expand(tuned_suite(load(file), tuned), manifests, replicates=plan["replicates"])
     assert [trial.to_json() for trial in made.trials] == plan["trials"]
 
 
