@@ -95,7 +95,7 @@ def scatter(board: Json, cost: Cost = SPEED) -> Markup:
     parts += [_dot(row, ranges[row["arm"]], cost, x, y) for row in rows]
     dots = [(x(place), y(row["top1"]["mean"])) for row, place in zip(rows, places, strict=True)]
     parts += _names(rows, cost, dots, y.low)
-    caption = ". ".join([cost.caption, _about_ranges(board, ranges), FRONT])
+    caption = ". ".join([cost.caption, _about_ranges(board, cost, ranges), FRONT])
     below = ((LEFT + RIGHT) / 2, BOTTOM + 38, cost.label)
     return figure(WIDE, BOTTOM + 46, parts, caption, below)
 
@@ -135,13 +135,15 @@ def _range(row: Json, cost: Cost, needed: int) -> Point | None:
     return middle * ratio["low"], middle * ratio["high"]
 
 
-def _about_ranges(board: Json, ranges: Mapping[str, Point | None]) -> str:
+def _about_ranges(board: Json, cost: Cost, ranges: Mapping[str, Point | None]) -> str:
     """Say what the bars are, and why there is none across where there is none."""
     settings, up = board["settings"], "Bars: the interval of the accuracy"
     if any(ranges.values()):
         return f"{up}, and across that of the ratio to the baseline, which holds for all arms at once"
     needed, few = settings["needed_replicates"], settings.get("timing_rounds") or 0
-    return f"{up}; across there is none, which takes {needed} timing rounds for this family: there are {few}"
+    counted = max((int((row.get(cost.verdict) or {}).get("rounds") or 0) for row in board["rows"]), default=0)
+    quiet = f", of which {counted} count for being quiet" if counted < few else ""
+    return f"{up}; across there is none, which takes {needed} timing rounds for this family: there are {few}{quiet}"
 
 
 def _dot(row: Json, across_range: Point | None, cost: Cost, x: Scale, y: Scale) -> Markup:

@@ -30,6 +30,7 @@ from harness.board.environment import shared_of
 from harness.board.host_words import apart_in_words
 from harness.board.interim import wait_for_planned
 from harness.board.select import ArmTrials, Record, number_at, rests_of, select, value_at
+from harness.board.set_aside import set_aside_words
 from harness.board.statistics import estimate
 from harness.board.verdict import rules_of
 from harness.record.attempt import Attempt, attempts_of
@@ -124,7 +125,7 @@ def _side(given: Given) -> _Side:
     trials, notes = select(given.plan, accuracy.members)
     notes = [*notes, *accuracy.notes, *pace.notes]
     if given.set_aside:
-        notes.append(f"files set aside, damaged, edited or a duplicate: {len(given.set_aside)}")
+        notes.append(set_aside_words(given.set_aside))
     arms = {str(arm["name"]): arm for arm in given.plan.get("arms", [])}
     return _Side(given, arms, trials, pace.members, notes)
 

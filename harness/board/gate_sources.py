@@ -13,6 +13,7 @@ from harness.board.gate import GateError, NothingMeasured
 from harness.board.gate_hosts import one_host
 from harness.board.gate_rules import SCHEMA
 from harness.board.select import FAILED_BY_ARM, ArmTrials, Record, rests_of, select, value_at
+from harness.board.set_aside import set_aside_words
 from harness.board.speed import MEMORY, rounds_of
 from harness.board.wording import plain
 from harness.errors import StoreError
@@ -94,7 +95,7 @@ def _read_folder(path: Path) -> _Folder:
     reading = store.read_flat(plan)
     trials, notes = select(plan, reading.records)
     if reading.set_aside:
-        notes = [*notes, f"files set aside, damaged, edited or a duplicate: {len(reading.set_aside)}"]
+        notes = [*notes, set_aside_words(reading.set_aside)]
     if not reading.records and not reading.timings:
         raise NothingMeasured(f"{path}: a plan, and no intact trial or timing of it")
     return _Folder(path, plan, reading, trials, notes)

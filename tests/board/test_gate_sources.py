@@ -134,7 +134,7 @@ def test_damaged_files_are_counted(inputs: Callable[..., Any], tmp_path: Path) -
     folder = write_folder(tmp_path / "a", inputs({"plain": 0.0}, rounds=8))
     next(folder.glob("timings/*/0-*.json")).write_text("{")
     report = judge(read_stored(folder, folder))
-    assert report["notes"][0] == "base: files set aside, damaged, edited or a duplicate: 1"
+    assert report["notes"][0] == "base: set aside, 1 in all: no JSON (truncated?) (1)"
     assert report["rows"][1]["base_count"] == 7
 
 
