@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -73,6 +74,8 @@ def _as_before(store: Store) -> tuple[dict[str, Any], Path, int] | None:
 
 def _anew(store: Store, allow_mixed: bool) -> tuple[dict[str, Any], Path, int]:
     """Read all records and build the board; remember what it was built from."""
+    # A large board is made by two processes: threads of a matrix product would only wait for each other's cores.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     plan = store.read_plan()
     refuse_search(plan)
     began_ns = time.time_ns()

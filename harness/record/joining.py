@@ -9,8 +9,7 @@ from typing import Any
 
 from harness.errors import StoreError
 from harness.record import files
-from harness.record.reading import names_of
-from harness.record.record import FINAL, canonical, open_sealed
+from harness.record.record import FINAL, canonical, names_of, open_sealed
 from harness.record.store import Store
 from harness.registry.digests import digest_file, digest_json
 

@@ -1,7 +1,7 @@
 """Records of several machines in one folder: what `harness merge` does.
 
 Every record is copied as it is, under its own content hash; none is changed, replaced or dropped. Where the place of
-a record is taken by another one, it gets a name of its own beside it (`reading.names_of`). Which of several attempts at
+a record is taken by another one, it gets a name of its own beside it (`record.names_of`). Which of several attempts at
 a trial counts is not decided here and does not hang on who was merged into whom: the first that ended for good stands,
 by the time at which it ended, then by content hash (`record.ended_order`). So a second machine cannot try again what
 has come out badly on the first; what its clock says is taken for true, as its records are.

@@ -21,7 +21,7 @@ from harness.record.attempt import Attempt, attempt_of, rest_key
 from harness.record.halves import in_two
 from harness.record.place import STRANGER, Places
 from harness.record.plans import trial_ids
-from harness.record.record import FINAL, ended_order, open_sealed
+from harness.record.record import FINAL, ended_order, names_of, open_sealed
 from harness.registry.digests import digest_json
 
 Json = dict[str, Any]
@@ -266,17 +266,6 @@ def _shared(root: Path, name: str) -> tuple[Any, str]:
 def _readable(path: str) -> str:
     """Return a path as text that JSON can hold: bytes of a name that are not UTF-8 show as `\\xff`."""
     return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
-
-
-def names_of(record: Mapping[str, Any], slot: object) -> tuple[str, str]:
-    """Return the names under which a record may stand in its folder.
-
-    Args:
-        record: The record.
-        slot: Its attempt, or `<round>-<arm>` of a timing. Where `harness merge` finds that taken by another record,
-            the content hash makes a name of its own.
-    """
-    return f"{slot}.json", f"{slot}.{record.get('content_hash')}.json"
 
 
 def read_record(path: str) -> Json | str:

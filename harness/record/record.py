@@ -166,6 +166,17 @@ def ended_order(record: Mapping[str, Any]) -> tuple[str, int, str]:
     return str(ended or ""), int(number or 0), str(record.get("content_hash"))
 
 
+def names_of(record: Mapping[str, Any], slot: object) -> tuple[str, str]:
+    """Return the names under which a record may stand in its folder.
+
+    Args:
+        record: The record.
+        slot: Its attempt, or `<round>-<arm>` of a timing. Where `harness merge` finds that taken by another record,
+            the content hash makes a name of its own.
+    """
+    return f"{slot}.json", f"{slot}.{record.get('content_hash')}.json"
+
+
 def open_sealed(data: bytes) -> dict[str, Any]:
     """Return the record in a file's bytes.
 
