@@ -1,16 +1,19 @@
-"""The cells of a grid in words: `dataset = subset (samples 1000) of cifar10`, in place of the table of the suite file.
+"""The cells of a grid in words: `dataset = subset of cifar10`, in place of the table of the suite file.
 
 A value of a grid's key may be a whole component, with parameters and components in it. A reader of a board wants what
-tells the cells apart: so parameters that all cells share are left out. A board whose cells hold single values, or that
-has no grid, is left as it is; the JSON always has the whole values.
+tells the cells apart: names where these do, else the parameters that the cells do not share. A board whose cells hold
+single values, or that has no grid, is left as it is; the JSON always has the whole values.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 import orjson
+
+from harness.board.data import PLACES
 
 Json = dict[str, Any]
 Path = tuple[str, ...]
@@ -55,11 +58,25 @@ def _identity(value: Any) -> bytes:
 
 
 def _words_of(values: Mapping[bytes, Any]) -> dict[bytes, Any]:
-    """Return the words of a key's values, short ones where those tell all of them apart."""
-    short = {own: _words(value, _shared(list(values.values()))) for own, value in values.items()}
-    if len({_identity(value) for value in short.values()}) == len(values):
-        return short
+    """Return the words of a key's values, the shortest that tell all of them apart."""
+    shared = _shared(list(values.values()))
+    named = {own: _named(value) for own, value in values.items()}
+    short = {own: _words(value, shared) for own, value in values.items()}
+    for words in (named, short) if len(values) > 1 else (short,):
+        if len({_identity(value) for value in words.values()}) == len(values):
+            return words
     return {own: _words(value, frozenset()) for own, value in values.items()}
+
+
+def _named(value: Any) -> Any:
+    """Return a component by names alone, `subset of neu_cls (parquet)`; what is none stays what it is."""
+    if not isinstance(value, dict) or not value.get(_NAME):
+        return _words(value, frozenset())
+    name = str(value[_NAME])
+    if _OF in value:
+        return f"{name} of {_named(value[_OF])}"
+    place = PurePath(next((str(value[key]) for key in PLACES if value.get(key)), "")).name
+    return f"{place} ({name})" if place else name
 
 
 def _shared(values: Sequence[Any]) -> frozenset[Path]:

@@ -10,7 +10,7 @@ from harness.board.select import ArmTrials, number_at, value_at
 
 Json = dict[str, Any]
 
-_PLACES = ("folder", "path", "file")
+PLACES = ("folder", "path", "file")
 """Parameters that say where a dataset reads: their last part is what people call the data."""
 
 
@@ -75,7 +75,7 @@ def _dataset_name(normal: Any) -> str:
     name = str(normal.get("name") or "")
     if inner:
         return f"{name} of {_dataset_name(inner)}"
-    place = next((value for key in _PLACES if isinstance(value := params.get(key), str)), "")
+    place = next((value for key in PLACES if isinstance(value := params.get(key), str)), "")
     # The owner on the hub is a part of the name; the folders above a folder are this machine's.
     own = place if name == "hub" else PurePath(place).name
     return f"{own} ({name})" if own not in ("", name) else name
