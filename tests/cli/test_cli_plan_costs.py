@@ -159,4 +159,4 @@ def test_each_cell_of_a_grid_resolves_what_its_own_luck_lets_it(tmp_path: Path) 
     assert (
         lines[1].startswith("  ") and " at dataset digits (a deviation of 0.35 points in 4 pairs)" in lines[1]
     )
-    assert " at dataset subset (samples 500) of digits (a deviation of 3.5 points in 4 pairs)" in lines[2]
+    assert " at dataset subset of digits (a deviation of 3.5 points in 4 pairs)" in lines[2]
