@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -56,7 +57,10 @@ def beside(work: Callable[[], Iterator[Any]], *, is_worth_it: bool) -> Iterator[
         return
     memory = os.memfd_create("harness")
     try:
-        child = os.fork()
+        with warnings.catch_warnings():
+            # Of threads that sleep in a library (numpy's products have some); the second process starts its own.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
         if not child:
             # Whatever happens, nothing of the parent's may run here: no handlers, no buffers flushed twice.
             try:
