@@ -23,15 +23,17 @@ T = TypeVar("T")
 _END = b"\xff" * 8
 
 
-def in_two(work: Callable[[Sequence[T]], Iterator[Any]], names: Sequence[T], fewest: int) -> Iterator[Any]:
+def in_two(
+    work: Callable[[Sequence[T]], Iterator[Any]], names: Sequence[T], *, is_worth_it: bool
+) -> Iterator[Any]:
     """Yield what `work` yields of the first half of `names`, then what it yields of the second.
 
     Args:
         work: Yields what `marshal` can write: numbers, text, bytes, None, and tuples, lists and tables of them.
         names: Of files or folders, or lists of them.
-        fewest: Names from which a second process pays.
+        is_worth_it: Whether they are so many that a second process pays.
     """
-    if len(names) < max(fewest, 2) or not _can_fork():
+    if len(names) < 2 or not is_worth_it or not _can_fork():
         yield from work(names)
         return
     # A little less than half for this one, which takes in what the other finds as well.

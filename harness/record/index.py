@@ -55,13 +55,11 @@ def state_of(root: Path, others: Sequence[str] = ()) -> tuple[str, int] | None:
     except OSError:
         return None
     folder = f"{root}/trials"
-    halves, fewest = (
-        [trials[: len(trials) // 2], trials[len(trials) // 2 :]],
-        2 if len(trials) >= _FEWEST else 3,
-    )
+    halves = [trials[: len(trials) // 2], trials[len(trials) // 2 :]]
+    look = partial(_look_at, folder, with_folders=len(trials) <= FOLDERS_UP_TO)
     names = digest_bytes("\n".join([*trials, *others]).encode(errors="surrogateescape"))
     looked = [
-        *in_two(partial(_look_at, folder, with_folders=len(trials) <= FOLDERS_UP_TO), halves, fewest),
+        *in_two(look, halves, is_worth_it=len(trials) >= _FEWEST),
         _look([f"{folder}/{name}" for name in others]),
     ]
     for part in ("timings", "shared", "plans", "preview"):

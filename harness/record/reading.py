@@ -95,9 +95,12 @@ def read_flat(root: Path, plan: Mapping[str, Any]) -> Reading[Attempt]:
     known: dict[bytes, Json] = {}
     places = Places(plan)
     with without_collecting():
-        for rests, attempts, set_aside, others in in_two(
-            lambda trials: _flat_parts(f"{root}/trials", trials, places), list(places.trials), _FEWEST
-        ):
+        parts = in_two(
+            lambda trials: _flat_parts(f"{root}/trials", trials, places),
+            list(places.trials),
+            is_worth_it=len(places.trials) >= _FEWEST,
+        )
+        for rests, attempts, set_aside, others in parts:
             shared = [
                 known[key] if key in known else known.setdefault(key, orjson.loads(key)) for key in rests
             ]

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from harness.board import build, leaderboard
+from harness.board.write import write
 from harness.record.plans import plan_hash
 from harness.record.record import canonical, seal
 from harness.record.store import Store
@@ -117,3 +119,24 @@ def test_every_format_is_the_same_bytes_in_any_surroundings(folder: Path) -> Non
     assert len(told["as it is"]) >= 7
     for name, lines in told.items():
         assert lines == told["as it is"], name
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="one process alone builds elsewhere")
+def test_a_board_made_by_two_processes_is_the_same(
+    inputs: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given = inputs({"plain": 0.0, "mixup": 0.6, "sam": -0.3}, replicates=70)
+    alone = build(given.plan, given.records, given.timings, shared=given.shared)
+    forked = []
+    fork = os.fork
+    monkeypatch.setattr(os, "fork", lambda: forked.append(1) or fork())
+    monkeypatch.setattr("threading.active_count", lambda: 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    monkeypatch.setattr(leaderboard, "MANY", 1)
+    assert build(given.plan, given.records, given.timings, shared=given.shared) == alone
+    files = [path.read_bytes() for path in write(alone, tmp_path / "alone")]
+    monkeypatch.setattr(
+        sys.modules["harness.board.write"], "MANY", 1
+    )  # the package has the function by this name
+    assert [path.read_bytes() for path in write(alone, tmp_path / "both")] == files
+    assert forked == [1, 1]
