@@ -85,6 +85,9 @@ class _Facts(msgspec.Struct, gc=False):
     finished_at: str | None = None
     parameters: float | None = None
     weights: dict[str, Any] | None = None
+    # Of a timing, and asked for by type alone.
+    round: int | None = None
+    augmentations: list[Any] | None = None
     schema: _Raw = _Raw()
     protocol: _Raw = _Raw()
     changes: _Raw = _Raw()
