@@ -13,31 +13,53 @@ from typing import Any
 _FEW = 64
 """Rows up to which Python's whole numbers are as fast."""
 
+Bits = Sequence[Any]
+"""Rows with zeros behind them up to a multiple of 64: Python's whole numbers, or an array of numpy's, (rows, words)."""
 
-def hits_of(rows: Sequence[bytes]) -> list[int]:
-    """Return how many bits of each row are set."""
-    if numpy := _numpy(rows):
-        found: list[int] = numpy.bitwise_count(_words(numpy, rows)).sum(axis=1, dtype=numpy.int64).tolist()
+
+def bits_of(rows: Sequence[bytes]) -> Bits:
+    """Return packed rows of one length as they are counted."""
+    if not (numpy := sys.modules.get("numpy") if len(rows) > _FEW else None):
+        return [int.from_bytes(row, "big") << 8 * (-len(row) % 8) for row in rows]
+    width = len(rows[0])
+    words = numpy.zeros((len(rows), width + -width % 8), numpy.uint8)
+    words[:, :width] = numpy.frombuffer(b"".join(rows), numpy.uint8).reshape(len(rows), width)
+    found: Bits = words.view(numpy.uint64)
+    return found
+
+
+def taking(bits: Bits, places: Sequence[int]) -> Bits:
+    """Return the rows at `places`."""
+    if len(places) == len(bits):  # nearly always
+        return bits
+    if numpy := _numpy_of(bits):
+        found: Bits = numpy.take(bits, places, axis=0)
         return found
-    return [int.from_bytes(row, "big").bit_count() for row in rows]
+    return [bits[place] for place in places]
 
 
-def unlike(rows: Sequence[bytes], others: Sequence[bytes]) -> int:
+def hits_of(bits: Bits) -> list[int]:
+    """Return how many bits of each row are set."""
+    if numpy := _numpy_of(bits):
+        found: list[int] = numpy.bitwise_count(bits).sum(axis=1, dtype=numpy.int64).tolist()
+        return found
+    return [row.bit_count() for row in bits]
+
+
+def unlike(bits: Bits, others: Bits) -> int:
     """Return in how many bits two tables of one shape differ."""
-    if numpy := _numpy(rows):
-        return int(numpy.bitwise_count(_words(numpy, rows) ^ _words(numpy, others)).sum(dtype=numpy.int64))
-    pairs = zip(rows, others, strict=True)
-    return sum((int.from_bytes(one, "big") ^ int.from_bytes(two, "big")).bit_count() for one, two in pairs)
+    if (numpy := _numpy_of(bits)) and _numpy_of(others):
+        return int(numpy.bitwise_count(numpy.bitwise_xor(bits, others)).sum(dtype=numpy.int64))
+    return sum((one ^ two).bit_count() for one, two in zip(_numbers(bits), _numbers(others), strict=True))
 
 
-def column_counts(rows: Sequence[bytes]) -> list[int]:
+def column_counts(bits: Bits) -> list[int]:
     """Return how many rows have each bit set, as binary digits: the k-th number holds every column's digit of 2^k."""
-    if numpy := _numpy(rows):
-        summed = _summed(numpy, _words(numpy, rows))
-        return [int.from_bytes(digit.tobytes()[: len(rows[0])], "big") for digit in summed]
+    if numpy := _numpy_of(bits):
+        return [number for digit in _summed(numpy, bits) for number in _numbers(digit)]
     digits: list[int] = []
-    for row in rows:
-        carry, place = int.from_bytes(row, "big"), 0
+    for row in bits:
+        carry, place = row, 0
         while carry:
             if place == len(digits):
                 digits.append(0)
@@ -55,16 +77,14 @@ def products(counts: Sequence[int], others: Sequence[int]) -> int:
     )
 
 
-def _numpy(rows: Sequence[bytes]) -> Any:
-    return sys.modules.get("numpy") if len(rows) > _FEW else None
+def _numbers(bits: Bits) -> list[int]:
+    """Return rows as Python's whole numbers."""
+    return bits if isinstance(bits, list) else [int.from_bytes(row.tobytes(), "big") for row in bits]
 
 
-def _words(numpy: Any, rows: Sequence[bytes]) -> Any:
-    """Return rows as 64-bit words, (rows, words); behind the last byte stand zeros."""
-    width = len(rows[0])
-    words = numpy.zeros((len(rows), -(-width // 8) * 8), numpy.uint8)
-    words[:, :width] = numpy.frombuffer(b"".join(rows), numpy.uint8).reshape(len(rows), width)
-    return words.view(numpy.uint64)
+def _numpy_of(bits: Bits) -> Any:
+    """Return numpy where a table is an array of it; else None."""
+    return None if isinstance(bits, list) else sys.modules["numpy"]
 
 
 def _summed(numpy: Any, words: Any) -> list[Any]:

@@ -7,10 +7,20 @@ from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.board.columns import Column, minus, shares_of, squares_about, table_of, totals_of
+from harness.board.columns import (
+    Columns,
+    columns_of,
+    minus,
+    moments_of,
+    shares_of,
+    sizes_by_row,
+    sums_of,
+    taking,
+    totals_of,
+)
 from harness.board.rows import shown
 from harness.board.select import ArmTrials, value_at
-from harness.board.statistics import estimate, mean_of, student_t_quantile
+from harness.board.statistics import estimate, student_t_quantile
 from harness.record.attempt import BINS, Attempt
 
 Json = dict[str, Any]
@@ -67,57 +77,48 @@ def _test_of(manifest: Json) -> Json:
     }
 
 
-def _rates(trials: ArmTrials, counts: Sequence[Any]) -> tuple[list[int], list[Column]]:
+def _rates(trials: ArmTrials, counts: Sequence[Any]) -> tuple[list[int], Columns]:
     """Return replicates, and by class the per cent of it that each got right; NaN for a class without examples."""
     if not counts or not all(type(count) is int and count >= 0 for count in counts):
         return [], []
     length = len(counts) * array("i").itemsize
     rows = {at: row for at, one in trials.good.items() if (row := one.class_correct) and len(row) == length}
-    table = table_of(list(rows.values()), "i")
-    columns = [shares_of(*pair) for pair in zip(table, counts, strict=bool(rows))]
-    return list(rows), columns
+    return list(rows), shares_of(columns_of(list(rows.values()), "i"), counts) if rows else []
 
 
-def _accuracy(own: tuple[list[int], list[Column]], alpha: float) -> Json:
+def _accuracy(own: tuple[list[int], Columns], alpha: float) -> Json:
     mean, half = _over_replicates(own[1], alpha)
     return {"accuracy": mean, "half_width": half}
 
 
-def _difference(
-    own: tuple[list[int], list[Column]], other: tuple[list[int], list[Column]], alpha: float
-) -> Json:
-    pairs = list(zip(_common(own, other), _common(other, own), strict=False))
-    is_like = len(own[1]) == len(other[1])
-    columns = [minus(*pair) for pair in pairs] if is_like else []
-    mean, half = _over_replicates([column for column in columns if column], alpha)
+def _difference(own: tuple[list[int], Columns], other: tuple[list[int], Columns], alpha: float) -> Json:
+    is_like = len(own[1]) == len(other[1]) > 0
+    columns = minus(_common(own, other), _common(other, own)) if is_like else []
+    mean, half = _over_replicates(columns, alpha)
     return {"difference": mean, "difference_half_width": half}
 
 
-def _common(own: tuple[list[int], list[Column]], other: tuple[list[int], list[Column]]) -> list[Column]:
+def _common(own: tuple[list[int], Columns], other: tuple[list[int], Columns]) -> Columns:
     """Return the columns of one side at the replicates that both have."""
     if own[0] == other[0]:
         return own[1]
     wanted = set(other[0])
-    places = [place for place, replicate in enumerate(own[0]) if replicate in wanted]
-    return [[column[place] for place in places] for column in own[1]]
+    return taking(own[1], [place for place, replicate in enumerate(own[0]) if replicate in wanted])
 
 
 def _over_replicates(
-    columns: Sequence[Column], alpha: float
+    columns: Columns, alpha: float
 ) -> tuple[list[float | None] | None, list[float | None] | None]:
     """Return means and half-widths by column; None where there is no row, null for a class without examples."""
-    if not columns:
+    if not len(columns) or not len(columns[0]):
         return None, None
-    count = len(columns[0])
-    means = [mean_of(column) for column in columns]
+    told, count = moments_of(columns), len(columns[0])
+    means = [_rounded(one.mean) for one in told]
     if len(columns) > MOST_CLASSES or count < 2:
-        return list(map(_rounded, means)), None
+        return means, None
     factor = student_t_quantile(alpha / 2, count - 1) / math.sqrt(count)
-    deviations = (
-        math.sqrt(squares_about(column, mean) / (count - 1))
-        for column, mean in zip(columns, means, strict=True)
-    )
-    return list(map(_rounded, means)), [_rounded(factor * one) for one in deviations]
+    halves = [None if one.mean is None else factor * math.sqrt(one.squares / (count - 1)) for one in told]
+    return means, list(map(_rounded, halves))
 
 
 def _confusion(good: Sequence[Attempt], classes: int) -> list[list[float]] | None:
@@ -142,13 +143,12 @@ def _reliability(good: Sequence[Attempt], alpha: float) -> Json:
     tables = [table for table in tables if len(table) == len(tables[0])]
     if not tables:
         return {"reliability": None, "calibration_error": None}
-    columns = table_of(tables)
+    columns = columns_of(tables)
     bins = len(columns) // len(BINS)
     counts, correct, confidence = columns[:bins], columns[bins : 2 * bins], columns[2 * bins :]
-    sums = [list(map(math.fsum, part)) for part in (counts, correct, confidence)]
-    away = [map(abs, minus(*pair)) for pair in zip(correct, confidence, strict=True)]
-    totals = map(math.fsum, zip(*counts, strict=True))
-    errors = [100.0 * math.fsum(row) / n for row, n in zip(zip(*away, strict=True), totals, strict=True)]
+    sums = [sums_of(part) for part in (counts, correct, confidence)]
+    away, totals = sizes_by_row(minus(correct, confidence)), sizes_by_row(counts)
+    errors = [100.0 * size / total for size, total in zip(away, totals, strict=True)]
     total = math.fsum(sums[0])
     return {
         "reliability": [
@@ -164,6 +164,6 @@ def _reliability(good: Sequence[Attempt], alpha: float) -> Json:
     }
 
 
-def _rounded(value: float) -> float | None:
+def _rounded(value: float | None) -> float | None:
     """Return a value in ten-thousandths of a point, or None where the class has no example."""
-    return None if math.isnan(value) else round(value, 4) + 0.0
+    return None if value is None else round(value, 4) + 0.0

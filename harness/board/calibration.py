@@ -10,19 +10,20 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.board.band import upper_end
 from harness.board.interim import rounds_planned
-from harness.board.permutation import LEVEL, Cells, Split, split_p, whole_columns
+from harness.board.permutation import LEVEL, Labels, Split, split_p, whole_columns
 from harness.board.rows import equals_baseline
-from harness.board.select import ArmTrials, Record, number_at, value_at
+from harness.board.select import ArmTrials, Record, number_at, rests_of, value_at
 from harness.board.speed_verdict import MARGIN, speed_ratios
 from harness.board.statistics import mean_of, median_of, sign_flip_p
 from harness.board.verdict import Rules
 from harness.suite.plan import needed_replicates
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 
 def calibration_of(
@@ -133,27 +134,33 @@ def splits_of(
     """
     most = max((len(arm.top1) for arm in trials.values()), default=0)
     runs = {name: arm for name, arm in sorted(trials.items()) if len(arm.top1) >= max(2, most / 2)}
-    whole = whole_columns((name, replicate) for name, arm in runs.items() for replicate in arm.top1)
-    residuals: Cells = {}
-    starts: dict[tuple[str, int], datetime] = {}
-    places: dict[tuple[str, int], Any] = {}
+    whole = whole_columns({name: arm.top1 for name, arm in runs.items()})
+    residuals, starts, devices, slots = {}, {}, {}, {}
     for name, arm in runs.items():
         # Without a whole replicate the runs are handed on as they are, and the test says why it is none.
         taken = whole or list(arm.top1)
-        mean = mean_of([arm.top1[replicate] for replicate in taken])
-        residuals |= {(name, replicate): arm.top1[replicate] - mean for replicate in taken}
-        places |= {(name, replicate): arm.good[replicate].rest["place"] for replicate in taken}
-        started = ((replicate, _started(arm.good[replicate].started_at)) for replicate in taken)
-        starts |= {(name, replicate): start for replicate, start in started if start is not None}
-    named = {at: _names_of(place) for at, place in {id(place): place for place in places.values()}.items()}
-    devices = {cell: device for cell, place in places.items() if (device := named[id(place)][0])}
-    slots = {cell: slot for cell, place in places.items() if (slot := named[id(place)][1])}
+        own = [arm.good[replicate] for replicate in taken]
+        values = [arm.top1[replicate] for replicate in taken]
+        mean = mean_of(values)
+        residuals[name] = dict(zip(taken, [value - mean for value in values], strict=True))
+        starts[name] = _known(taken, [_started(one.started_at) for one in own])
+        named = {id(rest): _names_of(rest["place"]) for rest in rests_of(own)}
+        told = [named[id(one.rest)] for one in own]
+        devices[name] = _known(taken, [device for device, _ in told])
+        slots[name] = _known(taken, [slot for _, slot in told])
     return [
         _told("time", split_p(residuals, _halves(starts), f"{seed}"), "no time of start", "one moment"),
         _told("slot", split_p(residuals, slots, f"{seed}"), "no slot", "one slot"),
         _told("device", split_p(residuals, devices, f"{seed}"), "no device", "one device"),
         _round_split(rounds, seed),
     ]
+
+
+def _known(replicates: Sequence[int], values: Sequence[T | None]) -> dict[int, T]:
+    """Return by replicate the values that are there."""
+    return {
+        replicate: value for replicate, value in zip(replicates, values, strict=True) if value is not None
+    }
 
 
 def _names_of(place: Any) -> tuple[str | None, str | None]:
@@ -171,22 +178,20 @@ def _started(text: str | None) -> datetime | None:
         return None
 
 
-def _halves(starts: Mapping[tuple[str, int], Any]) -> dict[tuple[str, int], str]:
+def _halves(starts: Mapping[str, Mapping[int, Any]]) -> Labels:
     """Return which runs began in the first half of their arm's; runs that began at one time are not torn apart.
 
     An arm's own half: residuals are less the arm's mean, so arms that ran one after the other are compared with
     nothing but themselves.
     """
-    own: dict[str, list[Any]] = {}
-    for (arm, _), start in starts.items():
-        own.setdefault(arm, []).append(start)
+    found = {}
     try:
-        middle = {arm: sorted(found)[len(found) // 2] for arm, found in own.items()}
-        return {
-            cell: "first half" if start < middle[cell[0]] else "second half" for cell, start in starts.items()
-        }
+        for arm, own in starts.items():
+            middle = sorted(own.values())[len(own) // 2] if own else None
+            found[arm] = {at: "first half" if start < middle else "second half" for at, start in own.items()}
     except TypeError:  # times with and without a zone
         return {}
+    return found
 
 
 def _round_split(rounds: Mapping[str, Mapping[int, Record]], seed: int) -> Json:
@@ -195,23 +200,25 @@ def _round_split(rounds: Mapping[str, Mapping[int, Record]], seed: int) -> Json:
     A residual is the logarithm of an arm's images per second less the mean of its round and that of its arm: a
     drift that all arms share is gone, as it is from the ratios that are judged.
     """
-    logs: Cells = {}
-    for arm, timings in rounds.items():
-        for number, timing in timings.items():
-            speed = number_at(timing, "images_per_second")
-            if speed is not None and speed > 0:
-                logs[arm, number] = math.log(speed)
-    arms = sorted({arm for arm, _ in logs})
+    logs = {
+        arm: {
+            number: math.log(speed)
+            for number, timing in timings.items()
+            if (speed := number_at(timing, "images_per_second")) is not None and speed > 0
+        }
+        for arm, timings in sorted(rounds.items())
+    }
+    logs = {arm: own for arm, own in logs.items() if own}
     whole = whole_columns(logs)
-    if len(arms) < 2 or len(whole) < 2:
+    if len(logs) < 2 or len(whole) < 2:
         return _told("round", Split(), "no timing of two arms in two rounds", "")
-    by_round = {number: mean_of([logs[arm, number] for arm in arms]) for number in whole}
-    residuals: Cells = {}
-    for arm in arms:
-        own = {number: logs[arm, number] - by_round[number] for number in whole}
-        mean = mean_of(list(own.values()))
-        residuals |= {(arm, number): value - mean for number, value in own.items()}
-    labels = _halves({cell: cell[1] for cell in residuals})
+    by_round = {number: mean_of([own[number] for own in logs.values()]) for number in whole}
+    residuals = {}
+    for arm, own in logs.items():
+        left = {number: own[number] - by_round[number] for number in whole}
+        mean = mean_of(list(left.values()))
+        residuals[arm] = {number: value - mean for number, value in left.items()}
+    labels = _halves({arm: {number: number for number in own} for arm, own in residuals.items()})
     # Residuals of a round add up to 0 over its arms: each arm by itself, then all of them together.
     return _told("round", split_p(residuals, labels, f"{seed}/round", by_row=True), "no timing", "one round")
 

@@ -1,7 +1,7 @@
 """Tables of numbers, a replicate a row: what a board says of their columns.
 
-Sums are `math.fsum`, exactly rounded; what is done number by number is done by numpy where that is loaded already (a
-board of thousands of records loads it), in Python elsewhere. Both give the same bits.
+Sums are exactly rounded, as `math.fsum`'s are. What is done number by number is done by numpy where that is loaded
+already (a board of thousands of records loads it), a whole table at once; in Python elsewhere. Both give the same bits.
 """
 
 from __future__ import annotations
@@ -11,14 +11,37 @@ import sys
 from array import array
 from collections.abc import Sequence
 from operator import mul, sub
-from typing import Any
+from typing import Any, NamedTuple
+
+from harness.board.statistics import mean_of
 
 Column = Sequence[float]
+Columns = Sequence[Column]
+"""A list of columns, or an array of numpy's, (columns, rows)."""
 
 
-def table_of(rows: Sequence[bytes], typecode: str = "d") -> list[Column]:
+class Moments(NamedTuple):
+    """What a column says in sum.
+
+    Attributes:
+        size: How many finite numbers it has.
+        mean: Their mean; None where there is none.
+        squares: The sum of their squared differences from it; infinite where that is beyond any float.
+    """
+
+    size: int
+    mean: float | None
+    squares: float
+
+
+def columns_of(rows: Sequence[bytes], typecode: str = "d") -> Columns:
     """Return the columns of packed rows of one length: float64 for typecode `d`, int32 for `i`."""
-    values = array(typecode, b"".join(rows))
+    joined = b"".join(rows)
+    if numpy := _numpy(rows):
+        whole = numpy.frombuffer(joined, numpy.dtype(typecode)).reshape(len(rows), -1)
+        found: Columns = numpy.ascontiguousarray(whole.T)
+        return found
+    values = array(typecode, joined)
     width = len(values) // len(rows) if rows else 0
     return [values[column::width] for column in range(width)]
 
@@ -32,37 +55,115 @@ def totals_of(rows: Sequence[bytes]) -> list[int]:
     return [sum(column) for column in zip(*(array("i", row) for row in rows), strict=True)]
 
 
-def shares_of(column: Column, whole: int) -> Column:
-    """Return each number of a column in per cent of `whole`; NaN where that is nothing."""
-    if not whole:
-        return array("d", [math.nan]) * len(column)
-    if numpy := _numpy(column):
-        found: Column = array("d", (100.0 * numpy.asarray(column) / whole).tobytes())
+def shares_of(columns: Columns, wholes: Sequence[int]) -> Columns:
+    """Return each column's numbers in per cent of a whole of its own; NaN where that is nothing."""
+    if numpy := _numpy_of(columns):
+        found: Columns = (
+            100.0 * numpy.asarray(columns) / numpy.array([one or math.nan for one in wholes])[:, None]
+        )
         return found
-    return array("d", [100.0 * value / whole for value in column])
+    return [
+        array("d", [100.0 * value / whole if whole else math.nan for value in column])
+        for column, whole in zip(columns, wholes, strict=True)
+    ]
 
 
-def minus(column: Column, other: Column) -> Column:
-    """Return one column less another."""
-    if numpy := _numpy(column):
-        found: Column = array("d", (numpy.asarray(column) - numpy.asarray(other)).tobytes())
-        return found
-    return array("d", map(sub, column, other))
+def minus(columns: Columns, others: Columns) -> Columns:
+    """Return columns less others of the same shape."""
+    if _numpy_of(columns) and _numpy_of(others):
+        return columns - others  # type: ignore[operator, no-any-return]
+    return [array("d", map(sub, one, other)) for one, other in zip(columns, others, strict=True)]
 
 
-def squares_about(column: Column, middle: float) -> float:
-    """Return the sum of the squared differences of a column's numbers from one number; infinite beyond any float."""
+def taking(columns: Columns, places: Sequence[int]) -> Columns:
+    """Return columns with the rows at `places` alone."""
+    if _numpy_of(columns):
+        return columns[:, places]  # type: ignore[call-overload, no-any-return]
+    return [[column[place] for place in places] for column in columns]
+
+
+def sizes_by_row(columns: Columns) -> list[float]:
+    """Return the sum of each row's absolute numbers."""
+    if numpy := _numpy_of(columns):
+        return _sums(numpy, numpy.abs(columns).T)
+    return [math.fsum(map(abs, row)) for row in zip(*columns, strict=True)]
+
+
+def sums_of(columns: Columns) -> list[float]:
+    """Return each column's sum; NaN where it is none."""
+    if numpy := _numpy_of(columns):
+        return _sums(numpy, columns)
+    return list(map(_sum, columns))
+
+
+def moments_of(columns: Columns) -> list[Moments]:
+    """Return what each column says in sum; nearly all have nothing but finite numbers, and are taken at once."""
+    if (numpy := _numpy_of(columns)) and len(columns):
+        count = len(columns[0])
+        sums = sums_of(columns)
+        with numpy.errstate(over="ignore", invalid="ignore"):
+            away = columns - numpy.array(sums)[:, None] / count
+            squares = sums_of(away * away)
+        return [
+            Moments(count, total / count, square)
+            if math.isfinite(total) and math.isfinite(square)
+            else _moments(column.tolist())  # type: ignore[attr-defined]
+            for column, total, square in zip(columns, sums, squares, strict=True)
+        ]
+    return list(map(_moments, columns))
+
+
+def _moments(column: Column) -> Moments:
+    values = column if math.isfinite(_sum(column)) else [one for one in column if math.isfinite(one)]
+    if not values:
+        return Moments(0, None, 0.0)
+    mean = mean_of(values)
+    away = [value - mean for value in values]
+    squares = _sum(list(map(mul, away, away)))
+    return Moments(len(values), mean, math.inf if math.isnan(squares) else squares)
+
+
+def _sum(values: Column) -> float:
     try:
-        if numpy := _numpy(column):
-            with numpy.errstate(over="ignore", invalid="ignore"):
-                away = numpy.asarray(column) - middle
-                return math.fsum((away * away).tolist())
-        away = [value - middle for value in column]
-        return math.fsum(map(mul, away, away))
-    except OverflowError:
-        return math.inf
+        return math.fsum(values)
+    except (OverflowError, ValueError):  # beyond any float; infinities of both signs
+        return math.nan
 
 
-def _numpy(values: Sequence[Any]) -> Any:
+def _sums(numpy: Any, columns: Any) -> list[float]:
+    """Return the exactly rounded sum of each column, (columns, rows).
+
+    The halves of each column are added to each other until one number is left. What an addition rounds off is a float
+    itself (Knuth, The Art of Computer Programming 2, 4.2.2, theorem B), and is added up beside. The sum of these parts
+    is not exact: with u = 2^-53 they are at most 31 u of the sum of all sizes for up to 2^31 rows, and adding fewer
+    than 2 rows of them rounds off at most 2 rows * u of that, below rows * 2^-99 of all sizes. Where both bounds round
+    to one float, that is the sum; elsewhere (once in billions of columns, or where a number is not finite) `math.fsum`
+    tells.
+    """
+    count = columns.shape[1]
+    high = numpy.zeros((len(columns), 1 << max(0, count - 1).bit_length()))
+    high[:, :count] = columns
+    low = numpy.zeros(len(columns))
+    with numpy.errstate(over="ignore", invalid="ignore"):
+        size = numpy.abs(high).sum(axis=1)
+        while (half := high.shape[1] // 2) > 0:
+            one, other = high[:, :half], high[:, half:]
+            high = one + other
+            of_other = high - one
+            low += ((one - (high - of_other)) + (other - of_other)).sum(axis=1)
+        off = size * (count * 2.0**-99)
+        least, most = high[:, 0] + (low - off), high[:, 0] + (low + off)
+    return [
+        one if one == other else _sum(column.tolist())
+        for one, other, column in zip(least.tolist(), most.tolist(), columns, strict=True)
+    ]
+
+
+def _numpy(rows: Sequence[Any]) -> Any:
     """Return numpy where it is loaded and pays; else None."""
-    return sys.modules.get("numpy") if len(values) > 64 else None
+    return sys.modules.get("numpy") if len(rows) > 64 else None
+
+
+def _numpy_of(columns: Columns) -> Any:
+    """Return numpy where columns are an array of it; else None."""
+    return None if isinstance(columns, list) else sys.modules["numpy"]

@@ -84,22 +84,27 @@ def comparable_records(
         shared: By hash, what the records refer to.
         allow_mixed: Pool all of them.
     """
-    places = {trial["id"]: (number, str(trial["arm"])) for number, trial in enumerate(plan.get("trials", []))}
+    place_of = {trial["id"]: place for place, trial in enumerate(plan.get("trials", []))}
+    arm_at = [str(trial["arm"]) for trial in plan.get("trials", [])]
     unlike = _unlike(plan, shared)
     protocol = plan.get("protocol")
     passing: list[Attempt] = []
     # What the attempts of an arm hang on stands under `rest`, which most of them share.
-    batches: dict[tuple[str, int], list[Attempt]] = {}
+    batches: dict[tuple[str, int], tuple[list[int], list[Attempt]]] = {}
     for attempt in attempts:
-        place = places.get(attempt.trial)
-        if place is None or attempt.rest["protocol"] != protocol:
+        place, rest = place_of.get(attempt.trial), attempt.rest
+        if place is None or rest["protocol"] != protocol:
             passing.append(attempt)
-        else:
-            batches.setdefault((place[1], id(attempt.rest)), []).append(attempt)
+            continue
+        batch = batches.get(key := (arm_at[place], id(rest)))
+        if batch is None:
+            batch = batches[key] = ([], [])
+        batch[0].append(place)
+        batch[1].append(attempt)
     found, _ = group_alike(
         (
-            Group(unlike(members[0].rest, arm), members, (min(places[one.trial][0] for one in members), 0))
-            for (arm, _), members in batches.items()
+            Group(unlike(members[0].rest, arm), members, (min(places), 0))
+            for (arm, _), (places, members) in batches.items()
         ),
         "trials",
         "record",

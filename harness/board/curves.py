@@ -7,9 +7,9 @@ from array import array
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from harness.board.columns import Column, squares_about, table_of
+from harness.board.columns import Columns, columns_of, moments_of
 from harness.board.measures import gradient_norms_of
-from harness.board.statistics import mean_of, student_t_quantile
+from harness.board.statistics import student_t_quantile
 from harness.record.attempt import CURVES, Attempt
 
 _NUMBERS = frozenset({int, float})
@@ -25,7 +25,7 @@ def curves_of(attempts: Iterable[Attempt], alpha: float = 0.05) -> dict[str, Any
     """
     attempts = list(attempts)
     told = {id(one.rest): one.rest["epoch"] for one in attempts}.values()
-    columns = table_of(_even([one.curves for one in attempts]))
+    columns = columns_of(_even([one.curves for one in attempts]))
     epochs = len(columns) // len(CURVES)
     axes = [axis for axis in told if _is_axis(axis)]
     curves = {
@@ -57,33 +57,21 @@ def _even(rows: Sequence[bytes]) -> Sequence[bytes]:
     ]
 
 
-def _over_replicates(columns: Sequence[Column], alpha: float) -> dict[str, list[float | None]]:
-    mean: list[float | None] = []
-    low: list[float | None] = []
-    high: list[float | None] = []
-    for column in columns:
-        values = _finite(column)
-        middle = mean_of(values) if values else None
-        half = _half_width(values, middle, alpha) if middle is not None and len(values) > 1 else None
-        mean.append(middle)
-        low.append(None if half is None or middle is None else middle - half)
-        high.append(None if half is None or middle is None else middle + half)
-    return {"mean": mean, "low": low, "high": high}
+def _over_replicates(columns: Columns, alpha: float) -> dict[str, list[float | None]]:
+    told = moments_of(columns)
+    halves = [_half_width(*one, alpha) for one in told]
+    pairs = [(one.mean, half) for one, half in zip(told, halves, strict=True)]
+    return {
+        "mean": [one.mean for one in told],
+        "low": [None if mean is None or half is None else mean - half for mean, half in pairs],
+        "high": [None if mean is None or half is None else mean + half for mean, half in pairs],
+    }
 
 
-def _half_width(values: Sequence[float], mean: float, alpha: float) -> float | None:
+def _half_width(count: int, mean: float | None, squares: float, alpha: float) -> float | None:
     """Return half the t interval, as `statistics.estimate` does."""
-    variance = squares_about(values, mean) / (len(values) - 1)
-    half = student_t_quantile(alpha / 2, len(values) - 1) * math.sqrt(variance / len(values))
+    if mean is None or count < 2:
+        return None
+    half = student_t_quantile(alpha / 2, count - 1) * math.sqrt(squares / (count - 1) / count)
     # The loss of a run that explodes may be anything that is finite.
     return half if abs(mean) + half < math.inf else None
-
-
-def _finite(column: Column) -> Sequence[float]:
-    """Return the numbers of a column; nearly every column has one a row, and is taken as it is."""
-    try:
-        if math.isfinite(math.fsum(column)):
-            return column
-    except OverflowError:  # too large a sum
-        pass
-    return [value for value in column if math.isfinite(value)]

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.board.statistics import TIE
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-Cell = tuple[str, int]
-Cells = dict[Cell, float]
-"""By arm and replicate (or round)."""
+Cells = Mapping[str, Mapping[int, float]]
+"""By arm, then by replicate (or round)."""
+Labels = Mapping[str, Mapping[int, str]]
 
 EXACT_UP_TO = 10_000
 """Orders up to which all are gone through: seven replicates in any groups, fourteen in two clean halves."""
@@ -34,6 +34,8 @@ DRAWN_UP_TO = 150
 """Replicates up to which the orders are drawn without numpy."""
 PYTHON_UP_TO = 300_000
 """Additions up to which importing numpy takes longer than doing without."""
+AT_ONCE = 1 << 19
+"""Numbers that numpy is handed at once: what it makes of them stays in the processor's cache."""
 
 _WHOLE = ("there is no replicate in which", "there is one replicate alone in which")
 
@@ -55,7 +57,7 @@ class Split:
     reason: str = ""
 
 
-def split_p(residuals: Cells, labels: Mapping[Cell, str], key: str, *, by_row: bool = False) -> Split:
+def split_p(residuals: Cells, labels: Labels, key: str, *, by_row: bool = False) -> Split:
     """Return whether groups of runs differ in their residuals.
 
     The columns of the table arm x replicate are drawn alike and independently where nothing but the replicate's
@@ -78,15 +80,14 @@ def split_p(residuals: Cells, labels: Mapping[Cell, str], key: str, *, by_row: b
         by_row: Whether each arm's groups are compared apart, and the sums of squares added: for residuals that add
             up to nothing within each replicate.
     """
-    if residuals and len(labels) == len(residuals) and len(names := set(labels.values())) == 1:
-        values = [residuals[cell] for cell in labels]
+    names = {name for own in labels.values() for name in own.values()}
+    if len(names) == 1 and _size(labels) == _size(residuals):
+        values = [residuals[arm][column] for arm, own in labels.items() for column in own]
         return Split({names.pop(): (len(values), math.fsum(values) / len(values))})
-    whole = set(whole_columns(residuals))
-    if residuals and len(whole) < 2:
+    whole = whole_columns(residuals)
+    if _size(residuals) and len(whole) < 2:
         return Split(reason=f"not tested: {_WHOLE[len(whole)]} every arm has a run")
-    if len(residuals) > len(whole) * len({arm for arm, _ in residuals}):
-        residuals = {cell: value for cell, value in residuals.items() if cell[1] in whole}
-    table = _table(residuals, labels, by_row=by_row)
+    table = _table(residuals, labels, whole, by_row=by_row)
     groups = table.groups()
     if len(groups) < 2:
         return Split(groups)
@@ -101,7 +102,7 @@ def split_p(residuals: Cells, labels: Mapping[Cell, str], key: str, *, by_row: b
     if is_exact:
         found = _statistics(table, [*_all_orders(kinds, table.width), patterns])
     elif table.width > DRAWN_UP_TO:
-        found = _large_statistics(table, _many_orders(patterns, key))
+        found = _large_statistics(table, patterns, _many_deals(table.width, key))
     else:
         found = _statistics(table, [*_drawn_orders(patterns, key), patterns])
     counted = found[:-1] if is_exact else found
@@ -112,11 +113,14 @@ def split_p(residuals: Cells, labels: Mapping[Cell, str], key: str, *, by_row: b
     return Split(groups, p, least, reason)
 
 
-def whole_columns(cells: Iterable[Cell]) -> list[int]:
+def whole_columns(cells: Mapping[str, Iterable[int]]) -> list[int]:
     """Return the replicates (or rounds) in which every arm that has any run has one, ascending."""
-    pairs = list(cells)
-    arms, counts = len({arm for arm, _ in pairs}), Counter(column for _, column in pairs)
-    return sorted(column for column, count in counts.items() if count == arms)
+    columns = [set(own) for own in cells.values()]
+    return sorted(set.intersection(*filter(None, columns))) if any(columns) else []
+
+
+def _size(cells: Mapping[str, Mapping[int, Any]]) -> int:
+    return sum(map(len, cells.values()))
 
 
 def _share(found: Sequence[float], seen: float) -> float:
@@ -150,26 +154,28 @@ def _drawn_orders(patterns: Sequence[int], key: str) -> Iterator[list[int]]:
         yield [patterns[place] for place in sorted(range(len(patterns)), key=numbers.__getitem__)]
 
 
-def _many_orders(patterns: Sequence[int], key: str) -> npt.NDArray[np.intp]:
-    """Return the orders of `_drawn_orders` from the same numbers, and below them `patterns`: (DRAWS + 1, width).
-
-    numpy's Mersenne Twister in Python's state draws Python's numbers (a test holds it).
-    """
-    import numpy as np
-
-    own = np.array(patterns, np.intp)
-    return np.concatenate([own[_many_deals(len(patterns), key)], own[None]])
-
-
 @lru_cache(maxsize=1)
-def _many_deals(width: int, key: str) -> npt.NDArray[np.intp]:
-    """Return by order the place that is dealt to each column: (DRAWS, width), for all splits of one board."""
+def _many_deals(width: int, key: str) -> npt.NDArray[np.int32]:
+    """Return by order and column the place that is dealt to it; last what was seen: (DRAWS + 1, width).
+
+    One for all splits of a board, and of the same orders as `_drawn_orders`: numpy's Mersenne Twister in Python's state
+    draws Python's numbers (a test holds it).
+    """
     import numpy as np
 
     twister = np.random.RandomState()
     *words, place = random.Random(f"board/split/{key}").getstate()[1]
     twister.set_state(("MT19937", np.array(words, np.uint32), place, 0, 0.0))
-    return np.argsort(twister.random_sample((DRAWS, width)), axis=1)
+    found = np.tile(np.arange(width, dtype=np.int32), (DRAWS + 1, 1))
+    for rows in _in_parts(found[:-1]):
+        rows[:] = np.argsort(twister.random_sample(rows.shape), axis=1)
+    return found
+
+
+def _in_parts(rows: npt.NDArray[Any], width: int = 0) -> Iterator[npt.NDArray[Any]]:
+    """Return some rows at a time, as many as are handled `AT_ONCE` where they have so many numbers."""
+    count = max(1, AT_ONCE // (width or rows.shape[1]))
+    return (rows[start : start + count] for start in range(0, len(rows), count))
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,15 +209,15 @@ class _Table:
             yield from ((span, code) for code in range(len(self.names)))
 
 
-def _table(residuals: Cells, labels: Mapping[Cell, str], *, by_row: bool) -> _Table:
-    """Return the arms and replicates that have a labelled run; every arm has a run in every replicate."""
-    cells = [cell for cell in residuals if cell in labels]
-    arms, columns = list(dict.fromkeys(arm for arm, _ in cells)), sorted({column for _, column in cells})
-    names = sorted({labels[cell] for cell in cells})
-    code_of = {name: code for code, name in enumerate(names)}
-    told = {cell: code_of[labels[cell]] for cell in cells}
-    values = [[residuals[arm, column] for column in columns] for arm in arms]
-    codes = [[told.get((arm, column), -1) for column in columns] for arm in arms]
+def _table(residuals: Cells, labels: Labels, whole: Sequence[int], *, by_row: bool) -> _Table:
+    """Return the arms and the whole replicates that have a labelled run; every arm has a run in each of these."""
+    told = {arm: own for arm in residuals if (own := labels.get(arm)) and not own.keys().isdisjoint(whole)}
+    labelled = set().union(*told.values())
+    columns = [column for column in whole if column in labelled]
+    names = sorted({own[column] for own in told.values() for column in columns if column in own})
+    code_of: dict[str | None, int] = {None: -1, **{name: code for code, name in enumerate(names)}}
+    values = [[own[column] for column in columns] for own in map(residuals.__getitem__, told)]
+    codes = [[code_of[label] for label in map(own.get, columns)] for own in told.values()]
     return _Table(values, codes, names, len(columns), by_row)
 
 
@@ -220,7 +226,9 @@ def _statistics(table: _Table, orders: Sequence[Sequence[int]]) -> list[float]:
     compared, width = list(table.compared()), table.width
     totals = [0.0] * len(orders)
     if width * (len(table.values) * width + len(compared) * len(orders)) > PYTHON_UP_TO:
-        return _large_statistics(table, orders)
+        import numpy as np
+
+        return _large_statistics(table, range(width), np.array(orders, np.int32))
     for span, code in compared:
         # By place and column: what the group's arms at that place add up to where that column is put there.
         sums = [[0.0] * width for _ in range(width)]
@@ -237,22 +245,28 @@ def _statistics(table: _Table, orders: Sequence[Sequence[int]]) -> list[float]:
     return totals
 
 
-def _large_statistics(table: _Table, orders: Sequence[Sequence[int]] | npt.NDArray[np.intp]) -> list[float]:
-    """Return the same by numpy, which only many runs are worth."""
+def _large_statistics(table: _Table, patterns: Sequence[int], deals: npt.NDArray[np.int32]) -> list[float]:
+    """Return the same by numpy, which only many runs are worth.
+
+    Args:
+        table: What is tested.
+        patterns: By place, the first with the same labels.
+        deals: By order and column, the place that is dealt to it.
+    """
     import numpy as np
 
-    values, codes, dealt = np.array(table.values), np.array(table.codes), np.asarray(orders, np.intp)
-    places = np.unique(dealt[-1])
-    number_of = np.zeros(table.width, np.intp)
-    number_of[places] = np.arange(len(places))
-    # By column and order, where in `sums` that column's sum at that place lies: column after column, so that what is
-    # looked up lies close together.
-    lies_at = np.arange(table.width)[:, None] * len(places) + np.ascontiguousarray(number_of[dealt].T)
-    totals = np.zeros(len(dealt))
+    values, codes = np.array(table.values), np.array(table.codes)
+    places, number_of = np.unique(patterns, return_inverse=True)
+    # Where in `sums` a column's row begins: column after column, so that what is looked up lies close together.
+    begins = np.arange(table.width)[:, None] * len(places)
+    totals = np.zeros(len(deals))
     for span, code in table.compared():
         has = codes[span] == code
         if has.any():
+            # By column and place: what the group's arms add up to where that place's labels stand at that column.
             sums = values[span].T @ has[:, places].astype(np.float64)
-            totals += sums.take(lies_at).sum(axis=0) ** 2 / np.count_nonzero(has)
+            for own, dealt in zip(_in_parts(totals[:, None], table.width), _in_parts(deals), strict=True):
+                summed = sums.take(begins + number_of[dealt.T]).sum(axis=0)
+                own[:, 0] += summed**2 / np.count_nonzero(has)
     found: list[float] = totals.tolist()
     return found

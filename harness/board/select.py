@@ -12,6 +12,7 @@ from harness.record.attempt import Attempt, finite
 Record = Mapping[str, Any]
 
 FAILED_BY_ARM = frozenset({"diverged", "oom", "timeout", "crashed", "failed"})
+COUNTED = FAILED_BY_ARM | {"completed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,21 +92,21 @@ def select(plan: Mapping[str, Any], attempts: Iterable[Attempt]) -> tuple[dict[s
     Returns:
         The trials by arm, in the plan's order, and one line for each kind of record that was left out.
     """
-    names = [str(arm["name"]) for arm in plan.get("arms", [])]
-    ids = {trial["id"] for trial in plan.get("trials", [])}
-    found: dict[str, list[Attempt]] = {}
+    trials = plan.get("trials", [])
+    found: dict[str, list[Attempt]] = {trial["id"]: [] for trial in trials}
     strangers = other_protocol = 0
     protocol = plan.get("protocol")
     for attempt in attempts:
-        if attempt.trial not in ids:
+        own = found.get(attempt.trial)
+        if own is None:
             strangers += 1
         elif attempt.rest["protocol"] != protocol:
             other_protocol += 1
         else:
-            found.setdefault(attempt.trial, []).append(attempt)
-    planned: dict[str, dict[int, list[Attempt]]] = {name: {} for name in names}
-    for trial in plan.get("trials", []):
-        planned.setdefault(trial["arm"], {})[trial["replicate"]] = found.get(trial["id"], [])
+            own.append(attempt)
+    planned: dict[str, dict[int, list[Attempt]]] = {str(arm["name"]): {} for arm in plan.get("arms", [])}
+    for trial in trials:
+        planned.setdefault(trial["arm"], {})[trial["replicate"]] = found[trial["id"]]
     notes = []
     if strangers:
         notes.append(f"records of no trial of this plan, left out: {strangers}")
@@ -120,13 +121,13 @@ def _arm_trials(name: str, members: Mapping[int, list[Attempt]]) -> ArmTrials:
     attempts = [(replicate, one) for replicate in planned for one in _as_ended(members[replicate])]
     counted: dict[int, Attempt] = {}
     for replicate, one in attempts:
-        if one.status == "completed" or one.status in FAILED_BY_ARM:
-            counted.setdefault(replicate, one)
+        if one.status in COUNTED and replicate not in counted:
+            counted[replicate] = one
     good = {at: one for at, one in counted.items() if one.status == "completed" and one.top1 is not None}
     return ArmTrials(name, planned, attempts, counted, good)
 
 
-def _as_ended(attempts: list[Attempt]) -> Iterable[Attempt]:
+def _as_ended(attempts: list[Attempt]) -> list[Attempt]:
     """Return attempts at one trial in the order in which they ended; one that two arms share may be read twice."""
     if len(attempts) < 2:
         return attempts

@@ -29,9 +29,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import sub
 from typing import Any
 
-from harness.board.bits import column_counts, hits_of, products, unlike
+from harness.board.bits import Bits, bits_of, column_counts, hits_of, products, taking, unlike
 from harness.board.distributions import student_t_quantile
 from harness.board.select import ArmTrials
 
@@ -61,34 +62,30 @@ def two_level_of(
     bases = {base: _tested(trials[base]) for base in set(against.values()) if base in trials}
     columns: dict[tuple[str, tuple[int, ...]], list[int]] = {}
 
-    def counts_of(arm: str, known: Mapping[int, bytes], replicates: tuple[int, ...]) -> list[int]:
-        if (arm, replicates) not in columns:
-            columns[arm, replicates] = column_counts([known[replicate] for replicate in replicates])
-        return columns[arm, replicates]
+    def counts_of(arm: str, bits: Bits, replicates: Sequence[int]) -> list[int]:
+        if (key := (arm, tuple(replicates))) not in columns:
+            columns[key] = column_counts(bits)
+        return columns[key]
 
     found = {}
     for arm in trials:
         columns = {key: value for key, value in columns.items() if key[0] in bases}
-        examples, own, hits = bases[arm] if arm in bases else _tested(trials[arm])
+        own = bases[arm] if arm in bases else _tested(trials[arm])
         single = difference = None
-        if len(own) >= FEWEST:
-            totals = counts_of(arm, own, tuple(sorted(own)))
-            sums = list(hits.values())
-            single = _accuracy(_parts(sums, products(totals, totals), sum(sums), examples), alpha)
+        if len(own.replicates) >= FEWEST:
+            totals = counts_of(arm, own.bits, own.replicates)
+            single = _accuracy(_parts(own.hits, products(totals, totals), sum(own.hits), own.examples), alpha)
         base = against[arm]
-        if base != arm and base in bases and bases[base][0] == examples:
-            (_, theirs, base_hits), changed = bases[base], trials[arm].changed | trials[base].changed
-            pairs = tuple(
-                replicate for replicate in sorted(own.keys() & theirs.keys()) if replicate not in changed
-            )
+        if base != arm and base in bases and bases[base].examples == own.examples:
+            without = trials[arm].changed | trials[base].changed
+            pairs = sorted(set(own.replicates).intersection(bases[base].replicates) - without)
             if len(pairs) >= FEWEST:
+                one, two = own.taking(pairs), bases[base].taking(pairs)
                 parts = _parts(
-                    [hits[replicate] - base_hits[replicate] for replicate in pairs],
-                    _squares(counts_of(arm, own, pairs), counts_of(base, theirs, pairs)),
-                    unlike(
-                        [own[replicate] for replicate in pairs], [theirs[replicate] for replicate in pairs]
-                    ),
-                    examples,
+                    list(map(sub, one.hits, two.hits)),
+                    _squares(counts_of(arm, one.bits, pairs), counts_of(base, two.bits, pairs)),
+                    unlike(one.bits, two.bits),
+                    own.examples,
                 )
                 difference = _difference(parts, share)
         found[arm] = (single, difference)
@@ -169,19 +166,43 @@ def _parts(rows: Sequence[int], column_squares: int, squares: int, m: int) -> _P
     return _Parts(n, m, total / (n * m), seeds, max(examples - error, 0.0), error)
 
 
-def _tested(trials: ArmTrials) -> tuple[int, dict[int, bytes], dict[int, int]]:
-    """Return how many test examples there are, and by replicate which were right, and how many.
+@dataclass(frozen=True, slots=True)
+class _Tested:
+    """What an arm got right.
 
-    Nothing where any replicate's correctness is absent, torn or at odds with its accuracy.
+    Attributes:
+        examples: How many test examples there are.
+        replicates: Of the rows, ascending.
+        bits: Which examples were right, a replicate a row.
+        hits: How many, by row.
     """
+
+    examples: int = 0
+    replicates: Sequence[int] = ()
+    bits: Bits = ()
+    hits: Sequence[int] = ()
+
+    def taking(self, replicates: Sequence[int]) -> _Tested:
+        if len(replicates) == len(self.replicates):  # nearly always
+            return self
+        place_of = {replicate: place for place, replicate in enumerate(self.replicates)}
+        places = [place_of[replicate] for replicate in replicates]
+        return _Tested(
+            self.examples, replicates, taking(self.bits, places), [self.hits[place] for place in places]
+        )
+
+
+def _tested(trials: ArmTrials) -> _Tested:
+    """Return what an arm got right; nothing where a replicate's correctness is absent, torn or not its accuracy."""
     counts = {one.test_count for one in trials.good.values()}
     if len(counts) != 1 or len(trials.good) < len(trials.counted):
-        return 0, {}, {}
-    (count,) = counts
-    rows = {at: one.correct or b"" for at, one in trials.good.items()}
-    if count < 2 or set(map(len, rows.values())) != {(count + 7) // 8}:
-        return 0, {}, {}
-    hits = dict(zip(rows, hits_of(list(rows.values())), strict=True))
-    if any(abs(100.0 * hits[at] / count - (one.top1 or 0.0)) >= 1e-4 for at, one in trials.good.items()):
-        return 0, {}, {}
-    return count, rows, hits
+        return _Tested()
+    (count,), replicates = counts, sorted(trials.good)
+    good = [trials.good[replicate] for replicate in replicates]
+    rows = [one.correct or b"" for one in good]
+    if count < 2 or set(map(len, rows)) != {(count + 7) // 8}:
+        return _Tested()
+    hits = hits_of(bits := bits_of(rows))
+    if any(abs(100.0 * own / count - (one.top1 or 0.0)) >= 1e-4 for own, one in zip(hits, good, strict=True)):
+        return _Tested()
+    return _Tested(count, replicates, bits, hits)

@@ -20,12 +20,14 @@ class Places:
     Attributes:
         plan: Its hash.
         suite: The suite's name.
-        trials: The replicate of each trial, by its id, in the plan's order; two arms with equal recipes share trials.
+        trials: The replicate of each trial, by its id, arm by arm: boards ask one arm's records one after the other,
+            and those that were read together lie together in memory. Two arms with equal recipes share trials.
     """
 
     def __init__(self, plan: Mapping[str, Any]) -> None:
         self.plan, self.suite = plan["hash"], plan.get("suite")
-        self.trials = {trial["id"]: trial.get("replicate") for trial in plan["trials"]}
+        by_arm = sorted(plan["trials"], key=lambda trial: str(trial.get("arm")))
+        self.trials = {trial["id"]: trial.get("replicate") for trial in by_arm}
         has_recipes = any(arm.get("recipe") for arm in plan.get("arms") or ())
         self._refs = (
             *(("recipe",) if has_recipes else ()),

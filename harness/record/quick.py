@@ -144,7 +144,7 @@ class Quick:
         ):
             return None
         told = [*_raw(one), test.metrics, curves.epoch, curves.gradient_norms, one.status.encode()]
-        key = b"\n".join(map(bytes, told))
+        key = b"\n".join(told)
         rest = self._rests.get(key)
         if rest is None:
             rest = self._checked(data)

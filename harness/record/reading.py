@@ -43,7 +43,7 @@ class Reading(Generic[T]):
     """All that a folder holds of one plan.
 
     Attributes:
-        records: Every intact attempt of the plan's trials, in the order of the plan, then as they ended.
+        records: Every intact attempt of the plan's trials: arm by arm, in the plan's order, then as they ended.
         timings: The plan's intact timings, by round, then by arm.
         shared: By hash, what the records refer to.
         set_aside: One `{"path", "reason"}` for each file that is missing, damaged, edited, a duplicate or out of place,

@@ -245,6 +245,15 @@ def test_the_order_of_the_records_changes_nothing(inputs: Any) -> None:
     assert render.json(board_of(given)) == first
 
 
+def split_of(residuals: Any, labels: Any, key: str, *, by_row: bool = False) -> Any:
+    """`split_p` of tables with a cell for each pair of arm and replicate."""
+    nested: Any = ({}, {})
+    for found, cells in zip(nested, (residuals, labels), strict=True):
+        for (arm, replicate), value in cells.items():
+            found.setdefault(arm, {})[replicate] = value
+    return split_p(*nested, key, by_row=by_row)
+
+
 def table(arms: int, replicates: int, seed: int, luck: float = 1.0) -> dict[tuple[str, int], float]:
     """Residuals of arms whose replicates share their luck."""
     draw = np.random.default_rng(seed)
@@ -265,7 +274,7 @@ def test_every_order_of_the_replicates_is_counted() -> None:
         return sum(table[groups == name].sum() ** 2 / (groups == name).sum() for name in "xyz")
 
     found = [between(values[:, order]) for order in itertools.permutations(range(6))]
-    split = split_p(residuals, labels, "key")
+    split = split_of(residuals, labels, "key")
     assert split.p == pytest.approx(np.mean(np.array(found) >= between(values) - 1e-12), abs=1e-12)
     assert split.least == pytest.approx(np.mean(np.array(found) >= max(found) - 1e-12), abs=1e-12)
 
@@ -281,7 +290,7 @@ def test_one_arm_in_two_halves_is_the_two_sample_permutation_test() -> None:
     oracle = stats.permutation_test(
         (values[:5], values[5:]), between, n_resamples=10**6, alternative="greater"
     )
-    assert split_p(residuals, labels, "key").p == pytest.approx(oracle.pvalue, abs=1e-12)
+    assert split_of(residuals, labels, "key").p == pytest.approx(oracle.pvalue, abs=1e-12)
 
 
 def test_replicates_whose_arms_share_their_luck_do_not_seem_to_differ() -> None:
@@ -290,7 +299,7 @@ def test_replicates_whose_arms_share_their_luck_do_not_seem_to_differ() -> None:
     hits = naive = 0
     for seed in range(300):
         residuals = table(8, 10, seed)
-        hits += (split_p(residuals, labels, "key").p or 1.0) <= 0.01
+        hits += (split_of(residuals, labels, "key").p or 1.0) <= 0.01
         halves = [
             [v for cell, v in residuals.items() if labels[cell] == name] for name in ("first", "second")
         ]
@@ -306,23 +315,23 @@ def test_drawn_orders_keep_the_level_and_agree_with_numpy(monkeypatch: pytest.Mo
     for seed in range(60):
         residuals = table(4, 12, seed)
         labels = {cell: draw.choice("xy") for cell in residuals}
-        split = split_p(residuals, labels, f"{seed}")
+        split = split_of(residuals, labels, f"{seed}")
         hits += (split.p or 1.0) <= 0.1
     assert hits <= stats.binom.ppf(0.999, 60, 0.1)
-    by_python = [split_p(residuals, labels, "key", by_row=by_row) for by_row in (False, True)]
+    by_python = [split_of(residuals, labels, "key", by_row=by_row) for by_row in (False, True)]
     monkeypatch.setattr(permutation, "PYTHON_UP_TO", 0)
-    by_numpy = [split_p(residuals, labels, "key", by_row=by_row) for by_row in (False, True)]
+    by_numpy = [split_of(residuals, labels, "key", by_row=by_row) for by_row in (False, True)]
     assert by_python == by_numpy
     monkeypatch.setattr(permutation, "DRAWN_UP_TO", 0)
-    assert by_python == [split_p(residuals, labels, "key", by_row=by_row) for by_row in (False, True)]
-    assert split_p(residuals, labels, "another key").p != by_python[0].p
+    assert by_python == [split_of(residuals, labels, "key", by_row=by_row) for by_row in (False, True)]
+    assert split_of(residuals, labels, "another key").p != by_python[0].p
 
 
 def test_runs_without_a_label_take_no_part() -> None:
     residuals = table(2, 8, 0)
     labels = {cell: "x" if cell[1] % 2 else "y" for cell in residuals if cell != ("arm0", 3)}
-    assert sum(count for count, _ in split_p(residuals, labels, "key").groups.values()) == 15
-    assert split_p(residuals, {}, "key").groups == {}
+    assert sum(count for count, _ in split_of(residuals, labels, "key").groups.values()) == 15
+    assert split_of(residuals, {}, "key").groups == {}
 
 
 def test_replicates_that_lack_a_run_take_no_part(inputs: Any) -> None:
@@ -367,7 +376,7 @@ def test_tables_with_gaps_keep_the_level() -> None:
         means = {arm: np.mean([v for cell, v in runs.items() if cell[0] == arm]) for arm, _ in runs}
         residuals = {cell: float(value - means[cell[0]]) for cell, value in runs.items()}
         labels = {cell: "first" if cell[1] < 7 else "second" for cell in residuals}
-        split = split_p(residuals, labels, f"{seed}")
+        split = split_of(residuals, labels, f"{seed}")
         tested += split.p is not None
         hits += split.p is not None and split.p <= 0.05
     assert tested > 320

@@ -146,8 +146,9 @@ def test_a_difference_of_three_replicates_keeps_a_small_level() -> None:
 def test_columns_are_counted_in_binary() -> None:
     rows = [bytes([row]) for row in (0b1011, 0b0001, 0b1001, 0b0001, 0b0001)]
     # Columns from the right: 5, 1, 0, 2 = 101, 001, 000, 010 in binary; by digit: 0b0011, 0b1000, 0b0001.
-    assert bits.column_counts(rows) == [0b0011, 0b1000, 0b0001]
-    assert bits.column_counts([]) == []
+    # Behind a row stand zeros up to 64 bits.
+    assert bits.column_counts(bits.bits_of(rows)) == [digit << 56 for digit in (0b0011, 0b1000, 0b0001)]
+    assert bits.column_counts(bits.bits_of([])) == []
 
 
 @pytest.mark.parametrize(("n", "m"), [(1, 9), (2, 64), (65, 899), (200, 1000), (333, 17)])
@@ -156,15 +157,20 @@ def test_bits_are_counted_alike_with_and_without_numpy(
 ) -> None:
     tables = [np.random.default_rng(seed).random((n, m)) < 0.7 for seed in (n, m)]
     rows, others = ([np.packbits(row).tobytes() for row in table] for table in tables)
-    found = []
+    told: Any = []
     for few in (0, 10**9):
         monkeypatch.setattr(bits, "_FEW", few)
-        counts, other_counts = bits.column_counts(rows), bits.column_counts(others)
-        found.append(
-            (bits.hits_of(rows), bits.unlike(rows, others), counts, bits.products(counts, other_counts))
-        )
-    assert found[0] == found[1]
-    hits, differing, _, product = found[0]
+        one, two = bits.bits_of(rows), bits.bits_of(others)
+        some = bits.taking(one, range(0, n, 2))
+        counts, other_counts = bits.column_counts(one), bits.column_counts(two)
+        product = bits.products(counts, other_counts)
+        told.append((one, bits.hits_of(one), bits.unlike(one, two), product, counts, bits.hits_of(some)))
+    assert told[0][1:] == told[1][1:]
+    assert isinstance(told[1][0], list)
+    assert not isinstance(told[0][0], list)
+    assert bits.unlike(told[0][0], told[1][0]) == 0
+    _, hits, differing, product, _, some_hits = told[0]
+    assert some_hits == tables[0][::2].sum(axis=1).tolist()
     assert hits == tables[0].sum(axis=1).tolist()
     assert differing == (tables[0] ^ tables[1]).sum()
     assert product == int(tables[0].sum(axis=0) @ tables[1].sum(axis=0))
