@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from markupsafe import Markup
 
 from harness.board.axes import WIDTH, Scale, axis_x, axis_y
+from harness.board.chart_cells import colours_of
 from harness.board.chart_key import drawn_arms, numbers_of, style_of
 from harness.board.charts import (
     COLOURS,
@@ -17,7 +18,6 @@ from harness.board.charts import (
     padded,
     path_of,
     points_of,
-    series,
     thinned,
 )
 from harness.board.markup import EMPTY, tag
@@ -41,12 +41,18 @@ OWN_LOSS = (
 )
 
 
-def learning_curves(board: Json, name: str, label: str) -> Markup:
+def learning_curves(board: Json, name: str, label: str, among: Collection[str] | None = None) -> Markup:
     """Draw a learning curve for each arm, with bands; those of the grey ones are hidden until the script shows them.
 
     Empty where no arm has any.
+
+    Args:
+        board: The board.
+        name: Of the curve, as the board has it.
+        label: What it is.
+        among: The arms of this chart; of all where there is but one.
     """
-    curves = {arm: board["curves"][arm] for arm in drawn_arms(board)}
+    curves = {arm: board["curves"][arm] for arm in drawn_arms(board, among)}
     lines = {arm: thinned(points_of(curve["epoch"], curve[name]["mean"])) for arm, curve in curves.items()}
     every = [point for points in lines.values() for point in points]
     if not every:
@@ -55,7 +61,7 @@ def learning_curves(board: Json, name: str, label: str) -> Markup:
     values = [y for _, y in every]
     x = Scale(first, max(last, first + 1), LEFT, RIGHT)
     y = Scale(*padded(*_bounds(values, name), values), BOTTOM, TOP)
-    colours, numbers = series(board), numbers_of(board)
+    colours, numbers = colours_of(board), numbers_of(board)
     bands, drawn = [], []
     for arm in sorted(lines, key=lambda arm: -colours.get(arm, COLOURS)):
         style, number = style_of(arm, colours), numbers[arm]
@@ -74,15 +80,16 @@ def learning_curves(board: Json, name: str, label: str) -> Markup:
     shaded = f", shaded its {_level(board)} % interval" if bands else ""
     told = [f"{label} by epoch: mean over replicates{shaded}"]
     told += [EARLY] if any(not y.low <= value <= y.high for value in values) else []
-    told += [OWN_LOSS] if name == "train_loss" and _have_own_losses(board) else []
+    told += [OWN_LOSS] if name == "train_loss" and _have_own_losses(board, lines) else []
     return figure(WIDTH, 310.0, parts, ". ".join(told), ((LEFT + RIGHT) / 2, 304.0, "epoch"))
 
 
-def _have_own_losses(board: Json) -> bool:
+def _have_own_losses(board: Json, drawn: Collection[str]) -> bool:
     """Return whether some arm may train on another loss or other targets: which do, no plan tells."""
     told = [
         [(row.get("recipe") or {}).get(key) for key in ("tricks", "augmentations", "parents")]
         for row in board["rows"]
+        if row["arm"] in drawn
     ]
     return any(one != told[0] for one in told)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from markupsafe import Markup
 
 from harness.board import wording
 from harness.board.axes import WIDTH, Scale, axis_x, axis_y
+from harness.board.chart_cells import colours_of
 from harness.board.chart_key import drawn_arms, numbers_of, style_of
 from harness.board.charts import (
     COLOURS,
@@ -13,7 +16,6 @@ from harness.board.charts import (
     figure,
     mark,
     path_of,
-    series,
     shortened,
     whisker,
     width_of,
@@ -27,16 +29,22 @@ SMALLEST_SHARE = 0.002
 MOST_ARMS = 60
 
 
-def reliable_arms(board: Json) -> list[str]:
+def reliable_arms(board: Json, among: Collection[str] | None = None) -> list[str]:
     """Return the arms that have a line: of those with curves the best whose records tell their confidence."""
     arms = (board.get("by_class") or {}).get("arms", {})
-    return [arm for arm in drawn_arms(board) if arms.get(arm, {}).get("reliability")][:MOST_ARMS]
+    return [arm for arm in drawn_arms(board, among) if arms.get(arm, {}).get("reliability")][:MOST_ARMS]
 
 
-def reliability(board: Json) -> Markup:
-    """Draw accuracy against confidence, in colour as the learning curves; the diagonal is what is earned."""
+def reliability(board: Json, among: Collection[str] | None = None) -> Markup:
+    """Draw accuracy against confidence, in colour as the learning curves; the diagonal is what is earned.
+
+    Args:
+        board: The board.
+        among: The arms of this chart; of all where there is but one.
+    """
     arms = (board.get("by_class") or {}).get("arms", {})
-    numbers = {arm: n for arm, n in series(board).items() if arms.get(arm, {}).get("reliability")}
+    drawn = reliable_arms(board, among)
+    numbers = {arm: number for arm, number in colours_of(board).items() if arm in drawn}
     if not numbers:
         return EMPTY
     x, y = Scale(0.0, 100.0, LEFT, RIGHT), Scale(0.0, 100.0, BOTTOM, TOP)
@@ -48,7 +56,7 @@ def reliability(board: Json) -> Markup:
         tag("text", "not sure enough", x=LEFT + 10, y=TOP + 18, class_="hint"),
     ]
     places = numbers_of(board)
-    for arm in sorted(reliable_arms(board), key=lambda arm: -numbers.get(arm, COLOURS)):
+    for arm in sorted(drawn, key=lambda arm: -numbers.get(arm, COLOURS)):
         bins = [one for one in arms[arm]["reliability"] if one["share"] >= SMALLEST_SHARE]
         points = [(100 * one["confidence"], 100 * one["accuracy"]) for one in bins]
         title = tag("title", arm)
@@ -58,11 +66,14 @@ def reliability(board: Json) -> Markup:
     return figure(WIDTH, BOTTOM + 42, parts, caption, ((LEFT + RIGHT) / 2, BOTTOM + 36, "confidence, %"))
 
 
-def calibration_errors(board: Json) -> Markup:
-    """Draw each arm's expected calibration error with its interval."""
+def calibration_errors(board: Json, among: Collection[str] | None = None) -> Markup:
+    """Draw each arm's expected calibration error with its interval; of the arms of one chart, all by default."""
     arms = (board.get("by_class") or {}).get("arms", {})
     told = [
-        (row, error) for row in board["rows"] if (error := arms.get(row["arm"], {}).get("calibration_error"))
+        (row, error)
+        for row in board["rows"]
+        if (among is None or row["arm"] in among)
+        and (error := arms.get(row["arm"], {}).get("calibration_error"))
     ]
     told = told[:MOST_ARMS]
     if not told:

@@ -73,14 +73,14 @@ def series(board: Json) -> dict[str, int]:
     Of more with a verdict than there are colours, those that differ most have one. Colours go by rank.
     """
     others = [row for row in board["rows"] if not row["baseline"] and row["rank"] is not None]
-    chosen = sorted(others, key=_by_verdict)[: COLOURS - 1]
+    chosen = sorted(others, key=by_verdict)[: COLOURS - 1]
     names = {row["arm"] for row in chosen}
     named = [board["baseline"], *(row["arm"] for row in others if row["arm"] in names)]
     return {arm: index for index, arm in enumerate(named) if arm in board["curves"]}
 
 
-def _by_verdict(row: Json) -> tuple[bool, float]:
-    """Order those with a verdict first, by the size of their difference; the sort leaves the rest by rank."""
+def by_verdict(row: Json) -> tuple[bool, float]:
+    """Order those with a verdict first, by the size of their difference; a sort leaves the rest as they stand."""
     is_open = row["verdict"] in (None, "not resolved")
     return is_open, 0.0 if is_open else -abs(row["difference"]["mean"])
 

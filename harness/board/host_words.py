@@ -15,6 +15,7 @@ MOST = 4
 """Differences that are told; more are counted, and the JSON has them all."""
 _MOST_VALUES = 3
 """Values that are told of what is not shown."""
+_AS_PLANNED = "as planned"
 _PREFIXES = ("libraries.", "speed.")
 _OF_HOSTS = ("system", "machine", "python", "cpu", "gpu", "host")
 _DIGEST = re.compile(r"[0-9a-f]{32}")
@@ -44,6 +45,19 @@ def groups_in_words(names: Sequence[str], groups: Sequence[Json], *, is_pooled: 
     return "; ".join([*told, *more])
 
 
+def entries_in_words(differs: Json) -> str:
+    """Return one group's own entries, `torch 2.9.1, cores 2`; torch comes first.
+
+    Args:
+        differs: Its values of the entries in which groups are unlike; what a recipe's entry lacks is as planned.
+    """
+    ordered = sorted(differs, key=lambda key: key != "libraries.torch")
+    values = {key: _entry(key, differs) for key in ordered}
+    if set(values.values()) == {_AS_PLANNED}:
+        return _AS_PLANNED
+    return ", ".join(f"{_name(key)} {value}" for key, value in values.items())
+
+
 def _here_and_there(key: str, groups: Sequence[Json], is_pooled: bool) -> str:
     here, *others = dict.fromkeys(_entry(key, group) for group in groups)
     there = [*others[:_MOST_VALUES]]
@@ -54,7 +68,7 @@ def _here_and_there(key: str, groups: Sequence[Json], is_pooled: bool) -> str:
 
 def _entry(key: str, group: Json) -> str:
     if group.get(key) is None and not key.startswith(_PREFIXES) and key not in _OF_HOSTS:
-        return "as planned"
+        return _AS_PLANNED
     return _value(key, group.get(key))
 
 

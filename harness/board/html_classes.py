@@ -28,11 +28,16 @@ NOTE = (
 
 
 def class_tables(board: Json) -> Markup:
-    """Return, for each set of classes, the baseline's accuracies and every arm's differences from them."""
+    """Return, for each set of classes, the baseline's accuracies and every arm's differences from them.
+
+    Data sets come as the arms that use them stand in the plan: their hashes, by which the board has them, say nothing.
+    """
     told = board.get("by_class")
     if not told:
         return EMPTY
-    parts = [_table(board, told, digest) for digest in told["classes"]]
+    places = {entry["hash"]: place for place, entry in enumerate(board["data"])}
+    ordered = sorted(told["classes"], key=lambda digest: places.get(digest, len(places)))
+    parts = [_table(board, told, digest) for digest in ordered]
     return Markup("").join([*filter(None, parts), tag("p", NOTE, class_="note")]) if any(parts) else EMPTY
 
 
@@ -76,13 +81,19 @@ def _table(board: Json, told: Json, digest: str) -> Markup:
     )
     whose = "of the baseline " if arms[0][0]["baseline"] else ""
     below = "; below it the arms' differences, in points" if any(own["difference"] for _, own in arms) else ""
-    caption = f"Accuracy {whose}by class, %{below}{few}"
+    caption = f"Accuracy {whose}by class{_data_name(board, told, digest)}, %{below}{few}"
     whole = tag("table", tag("thead", tag("tr", *head)), tag("tbody", *body), class_="heat")
     return tag(
         "figure",
         tag("div", whole, class_="scroll framed", tabindex="0", role="region", aria_label=caption),
         tag("figcaption", caption),
     )
+
+
+def _data_name(board: Json, told: Json, digest: str) -> str:
+    """Return ` on subset of cifar10` where there are several data sets and this one has a name."""
+    names = [entry["dataset"] for entry in board["data"] if entry["hash"] == digest and entry["dataset"]]
+    return f" on {names[0]}" if names and len(told["classes"]) > 1 else ""
 
 
 def _columns(accuracy: Sequence[float | None]) -> list[int]:

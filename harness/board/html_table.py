@@ -11,6 +11,7 @@ from markupsafe import Markup
 from harness.board import wording
 from harness.board.charts import cell_words
 from harness.board.markup import EMPTY, join, tag
+from harness.board.rank_words import open_ranks
 
 Json = Mapping[str, Any]
 
@@ -114,6 +115,10 @@ def _cells(row: Json) -> list[Markup]:
     if ratio is not None:
         bounds = f"{wording.times(ratio['low'])} to {wording.times(ratio['high'])}"
         speed_title = f"ratio to the baseline by round: {bounds} over {ratio['rounds']} rounds"
+        if "quotient" in ratio:
+            speed_title += (
+                f"; the speeds shown, each over its own rounds, would give {wording.times(ratio['quotient'])}"
+            )
     return [
         _cell("rank", row["rank"], _rank(row), title=_rank_title(row)),
         tag(
@@ -159,10 +164,8 @@ def _cells(row: Json) -> list[Markup]:
 
 def _rank(row: Json) -> Markup:
     """Return the rank, and beside it the ranks that it may have."""
-    interval = row.get("rank_interval")
-    if not interval or row["rank"] is None or interval[0] == interval[1]:
+    if not (beside := open_ranks(row)):
         return tag("span", wording.rank(row))
-    beside = f"{interval[0]}–{interval[1]}"
     return tag("span", wording.rank(row), tag("span", beside, class_="faint interval"))
 
 
@@ -197,7 +200,7 @@ def _with_ratio(row: Json) -> Markup:
     number = (
         wording.ABSENT if row["images_per_second"] is None else wording.decimal(row["images_per_second"], 0)
     )
-    beside = "" if ratio is None else f" {wording.times(ratio['mean'])}"
+    beside = "" if ratio is None else f" {wording.speed_ratio(row)}"
     return tag("span", number, tag("span", beside, class_="faint"))
 
 

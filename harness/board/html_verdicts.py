@@ -10,6 +10,7 @@ from markupsafe import Markup
 from harness.board import aggregate_words, wording
 from harness.board.chart_profile import profiles
 from harness.board.claim_words import claim_cells, family_note
+from harness.board.host_words import entries_in_words
 from harness.board.html_table import anchor
 from harness.board.markup import EMPTY, tag
 
@@ -187,7 +188,7 @@ def comparability(board: Json) -> Markup:
     rows = [
         (
             what,
-            _fingerprint(group.get("differs") or group.get("fingerprint")),
+            tag("span", entries_in_words(group["differs"]) or "all alike", class_="long"),
             str(group.get("trials", group.get("timings", wording.ABSENT))),
             "shown" if group.get("shown") else "left out",
         )
@@ -195,12 +196,6 @@ def comparability(board: Json) -> Markup:
         for group in told.get(what) or ()
     ]
     return simple_table(("what", "conditions", "records", "on this board"), rows, "Comparability")
-
-
-def _fingerprint(value: Any) -> Markup:
-    if isinstance(value, Mapping):
-        value = ", ".join(f"{key} {one}" for key, one in value.items() if one is not None)
-    return tag("span", wording.ABSENT if value is None else str(value), class_="long")
 
 
 def aggregate(board: Json) -> Markup:

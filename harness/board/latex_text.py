@@ -37,6 +37,7 @@ _ESCAPES = {
     "–": r"\textendash{}",
     "·": r"$\cdot$",
     "µ": r"$\mu$",
+    "†": r"\dag{}",
     "▲": r"$\uparrow$",
     "▼": r"$\downarrow$",
     "○": r"$\circ$",

@@ -18,6 +18,7 @@ from harness.board.curves import curves_of
 from harness.board.data import chance_of, data_of, test_count_of
 from harness.board.environment import environment_stamps, origin_stamps, shared_of
 from harness.board.equal_compute import equal_compute_of
+from harness.board.history import late_rules, late_stamps, say_what_came_late
 from harness.board.interim import rounds_measured, rounds_planned, wait_for_rounds
 from harness.board.parents import parents_of
 from harness.board.pareto import copies_of, with_pareto
@@ -75,6 +76,7 @@ def build(
     *,
     shared: Mapping[str, Any] | None = None,
     preview: Mapping[str, Any] | None = None,
+    history: Mapping[str, Any] | None = None,
     allow_mixed: bool = False,
 ) -> Json:
     """Return the board as JSON: equal input gives equal output, whatever the order of the records.
@@ -86,6 +88,7 @@ def build(
         set_aside: What the store could not read, shown as it is.
         shared: By hash, what the records' `refs` stand for; what is absent is not shown.
         preview: What `previews.read_preview` found; one of another plan is left out, and a note says so.
+        history: What `record.history.history_of` found of the plan; without it nothing is said of its age.
         allow_mixed: Pool what may not be compared, and say so.
     """
     shared, attempts = shared or {}, attempts_of(records)
@@ -121,6 +124,8 @@ def build(
     previews, left_out = previews_of(plan, preview)
     notes += [*left_out, *set_aside_stamps(set_aside, shared)]
     claims = claims_of(plan, Measured(arms, board_rows, trials, chances, rounds, measured), rules)
+    say_what_came_late(claims, history)
+    late = late_rules(history)
     return {
         "schema": SCHEMA,
         "protocol": plan.get("protocol"),
@@ -131,7 +136,8 @@ def build(
         "verdicts": bool(plan.get("verdicts")),
         "verdicts_reason": str(plan.get("verdicts_reason") or ""),
         "comparability": comparability_of(accuracy, pace),
-        "stamps": notes,
+        "stamps": [*late_stamps(late), *notes],
+        **({"rules_fixed_late": late} if late else {}),
         "data": data_of(plan, arms),
         "rows": with_pareto(ranked(board_rows, against), rounds, rules.alpha, copies_of(plan)),
         "ranks": ranks,

@@ -13,20 +13,46 @@ from typing import Any
 import orjson
 
 from harness.board.wording import plain
+from harness.errors import HarnessError, nearest
+
+_MOST_NAMES = 20
+"""Arms that a refusal names."""
 
 _TASK = ["  - task:", "      type: image-classification", "      name: Image Classification"]
 
 
-def model_index(board: Mapping[str, Any]) -> str:
-    """Return front matter for every arm that has a result; accuracies are shares, as on the hub."""
+def model_index(board: Mapping[str, Any], arm: str | None = None) -> str:
+    """Return front matter for every arm that has a result, or for one; accuracies are shares, as on the hub.
+
+    Args:
+        board: The board.
+        arm: The one that is wanted.
+
+    Raises:
+        HarnessError: Where there is no such arm, with the nearest right spelling, or it has no result.
+    """
     lines = []
-    for row in board["rows"]:
+    for row in board["rows"] if arm is None else [_row(board, arm)]:
         if row["top1"] is not None:
             lines += ["---", "model-index:", f"- name: {_text(row['arm'])}", "  results:", *_TASK]
             lines += [*_dataset(row, board), "    metrics:"]
             for metric in _metrics(row):
                 lines += metric
     return "\n".join([*(lines or ["---", "model-index: []"]), "---", ""])
+
+
+def _row(board: Mapping[str, Any], arm: str) -> Mapping[str, Any]:
+    """Return the row of an arm; refuse one that is not there, or of which there is nothing to tell."""
+    rows: dict[str, Mapping[str, Any]] = {row["arm"]: row for row in board["rows"]}
+    if arm not in rows:
+        names = [plain(name) for name in rows]
+        shown = ", ".join(names[:_MOST_NAMES]) + (", …" if len(names) > _MOST_NAMES else "")
+        raise HarnessError(f"the board has no arm {_text(arm)}{nearest(plain(arm), names)} (arms: {shown})")
+    if rows[arm]["top1"] is None:
+        raise HarnessError(
+            f"arm {_text(arm)} has no result yet, so there is nothing for its card; run it first"
+        )
+    return rows[arm]
 
 
 def _dataset(row: Mapping[str, Any], board: Mapping[str, Any]) -> list[str]:

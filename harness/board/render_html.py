@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from harness.board import html_tuning, html_verdicts, wording
 from harness.board.cells import with_cells_in_words
+from harness.board.chart_cells import cell_by_cell
 from harness.board.chart_curves import CHARTS, learning_curves
 from harness.board.chart_forest import forest
 from harness.board.chart_key import curves_note, drawn_arms, key
@@ -23,6 +24,7 @@ from harness.board.html_preview import gallery, hash_of
 from harness.board.html_provenance import provenance
 from harness.board.html_table import measures_table, table
 from harness.board.markup import EMPTY, join, tag
+from harness.board.rank_words import ranks_note
 
 Json = Mapping[str, Any]
 
@@ -61,7 +63,7 @@ def html(board: Json, pictures: Mapping[str, bytes] = MappingProxyType({})) -> s
         navigation=_navigation(sections, board),
         notices=_notices(board),
         table=whole,
-        method=_method(board),
+        method=f"{wording.method(board)} {ranks_note(board)}".strip(),
         charts=drawn,
         previews=_previews(board, pictures, MOST_BYTES - taken),
         arms=arms,
@@ -92,15 +94,6 @@ def _previews(board: Json, pictures: Mapping[str, bytes], room: int) -> Markup:
     return _section("What the augmentations do", content, "augmentations")
 
 
-def _method(board: Json) -> str:
-    """Return how verdicts and ranks came about."""
-    ranks = board.get("ranks") or {}
-    if ranks.get("reason"):
-        return f"{wording.method(board)} No rank intervals: {wording.plain(ranks['reason'])}."
-    beside = " Beside a rank: those that all pairs of arms leave open, after Holm." if ranks else ""
-    return wording.method(board) + beside
-
-
 def _tally(board: Json) -> Markup:
     counts = {name: sum(1 for row in board["rows"] if row["verdict"] == name) for name in wording.MARKS}
     others = [row for row in board["rows"] if not row["baseline"] and row.get("compared", True)]
@@ -122,23 +115,21 @@ def _notices(board: Json) -> Markup:
 
 def _parts(board: Json) -> list[tuple[str, str, Markup]]:
     """Return the sections between table and arms: name, title, content; empty ones are left out."""
-    curves = [drawn for name, label in CHARTS if (drawn := learning_curves(board, name, label))]
     against = [drawn for cost in (SPEED, MEMORY) if (drawn := scatter(board, cost))]
-    errors = [drawn for draw in (reliability, calibration_errors) if (drawn := draw(board))]
     found = [
         ("claims", "Claims", html_verdicts.claims(board)),
         ("forest", "Differences from the baseline", forest(board)),
         ("aggregate", "Over all data sets", html_verdicts.aggregate(board)),
         ("costs", "Speed and memory", html_verdicts.costs(board)),
         ("speed", "Accuracy and its price", tag("div", *against, class_="stack") if against else EMPTY),
-        (
-            "curves",
-            "Learning curves",
-            _side_by_side(curves, key(board, drawn_arms(board)), curves_note(board)),
-        ),
+        ("curves", "Learning curves", cell_by_cell(board, lambda arms: _curves(board, arms))),
         ("classes", "Class by class", class_tables(board)),
         ("confusion", "What is taken for what", confusions(board)),
-        ("reliability", "Is the confidence earned?", _side_by_side(errors, key(board, reliable_arms(board)))),
+        (
+            "reliability",
+            "Is the confidence earned?",
+            cell_by_cell(board, lambda arms: _confidence(board, arms)),
+        ),
         ("time", "Where the time goes", time_split(board)),
         ("measures", "What the arms take", measures_table(board)),
         ("tuning", "Tuning", html_tuning.tuning(board)),
@@ -146,6 +137,16 @@ def _parts(board: Json) -> list[tuple[str, str, Markup]]:
         ("comparability", "What may be compared", html_verdicts.comparability(board)),
     ]
     return [part for part in found if part[2]]
+
+
+def _curves(board: Json, arms: Sequence[str]) -> Markup:
+    drawn = [one for name, label in CHARTS if (one := learning_curves(board, name, label, arms))]
+    return _side_by_side(drawn, key(board, drawn_arms(board, arms)), curves_note(board, arms))
+
+
+def _confidence(board: Json, arms: Sequence[str]) -> Markup:
+    drawn = [one for draw in (reliability, calibration_errors) if (one := draw(board, arms))]
+    return _side_by_side(drawn, key(board, reliable_arms(board, arms)))
 
 
 def _side_by_side(drawn: list[Markup], below: Markup, note: str = "") -> Markup:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.board import aggregate_words, claim_words, tuning, wording
+from harness.board import aggregate_words, claim_words, rank_words, tuning, wording
 from harness.board.cells import with_cells_in_words
 from harness.board.wording import plain
 
@@ -52,7 +52,7 @@ def markdown(board: Mapping[str, Any]) -> str:
         lines[-1] = ""
     lines += [_table_row(_COLUMNS), _table_row(_ALIGN)]
     lines += _rows(board["rows"])
-    lines += ["", escape(wording.method(board)), ""]
+    lines += ["", escape(f"{wording.method(board)} {rank_words.ranks_note(board)}".strip()), ""]
     if calibration := wording.calibration(board):
         lines += [escape(calibration), ""]
     if told := tuning.tuning_line(board):
@@ -135,7 +135,7 @@ def _with_verdict(text: str, told: Mapping[str, Any] | None) -> str:
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     verdict = wording.verdict(row)
     return (
-        wording.rank(row),
+        rank_words.rank(row),
         escape(row["arm"]),
         wording.with_half_width(row["top1"]),
         wording.interval(row["difference"]),

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from harness.board import aggregate_words, claim_words, tuning, wording
+from harness.board import aggregate_words, claim_words, rank_words, tuning, wording
 from harness.board.cells import with_cells_in_words
 from harness.board.fit import GAP, left_out, left_out_words, table_width
 from harness.board.wording import plain
@@ -66,7 +66,8 @@ class TerminalBoard:
                 style = _STYLES.get(row["verdict"] or "", "dim")
                 yield from hang(Text.assemble((plain(row["arm"]), style), f"  {remarks}"), 2, 4)
         yield Text()
-        for told in (wording.method(board), wording.calibration(board), tuning.tuning_line(board)):
+        ranks = rank_words.ranks_note(board)
+        for told in (wording.method(board), ranks, wording.calibration(board), tuning.tuning_line(board)):
             if told:
                 yield from hang(Text(told, style="dim"))
         if board.get("aggregate"):
@@ -119,7 +120,7 @@ def _cells(row: Json) -> list[Text]:
 
     style = _STYLES.get(row["verdict"] or "", "bold" if row["baseline"] else "dim")
     return [
-        Text(wording.rank(row)),
+        Text(rank_words.open_ranks(row) or wording.rank(row)),  # the row's place tells the rank by the mean
         Text(plain(row["arm"]), style="bold" if row["baseline"] else ""),
         Text(_narrow(wording.with_half_width(row["top1"]))),
         Text(_narrow(wording.with_half_width(row["difference"], sign=True))),

@@ -14,6 +14,10 @@ MEMORY = ("allocated", "tree", "resident")
 that of the process with its descendants, else, in records before there was that, of the process."""
 
 
+ROUNDING = 0.005
+"""Half of the last digit in which ratios are shown."""
+
+
 def rounds_of(timings: Iterable[Record]) -> dict[str, dict[int, Record]]:
     """Return the completed timings by arm and round."""
     rounds: dict[str, dict[int, Record]] = {}
@@ -29,14 +33,20 @@ def speed_of(rounds: Mapping[int, Record], baseline: Mapping[int, Record]) -> di
     `images_per_second_ratio` is the geometric mean of the ratios to the baseline in the same round, with the
     smallest and the largest: under a slow drift of the machine, only what ran in one round compares.
     `images_per_second` is the geometric mean over the same rounds, so that the quotient of two speeds that are shown
-    is the ratio beside them. Rounds in which a side was noisy are left out, unless there is no other.
+    is the ratio beside them. Rounds in which a side was noisy are left out, unless there is no other. So an arm's may
+    be others than its baseline's own: where the quotient is another number then, the ratio holds it, `quotient`.
     """
     kind = next((kind for kind in MEMORY if _middle(rounds, "peak_memory_bytes", kind) is not None), None)
     common = shown_rounds(rounds, baseline)
     own = common or _quiet(rounds.keys(), noisy_of(rounds, rounds))
+    speed = _typical([rounds[number] for number in own])
+    theirs = _typical([baseline[number] for number in shown_rounds(baseline, baseline)])
+    ratio = _ratio(log_ratios(rounds, baseline, common))
     return {
-        "images_per_second": _typical([rounds[number] for number in own]),
-        "images_per_second_ratio": _ratio(log_ratios(rounds, baseline, common)),
+        "images_per_second": speed,
+        "images_per_second_ratio": ratio
+        if ratio is None
+        else ratio | _quotient(speed, theirs, ratio["mean"]),
         "evaluation_images_per_second": _middle(rounds, "evaluation_images_per_second"),
         "step_seconds": {
             "median": _middle(rounds, "step_seconds", "median"),
@@ -100,6 +110,12 @@ def _quiet(rounds: Collection[int], noisy: Collection[int]) -> list[int]:
 def _typical(timings: Iterable[Record]) -> float | None:
     logs = [math.log(speed) for speed in numbers_at(timings, "images_per_second") if speed > 0]
     return math.exp(mean_of(logs)) if logs else None
+
+
+def _quotient(speed: float | None, other: float | None, ratio: float) -> dict[str, float]:
+    """Return the quotient of the speeds that are shown where it is not their ratio as that is written."""
+    quotient = speed / other if speed and other else ratio
+    return {"quotient": quotient} if abs(quotient - ratio) > ROUNDING else {}
 
 
 def _middle(rounds: Mapping[int, Record], *keys: str) -> float | None:

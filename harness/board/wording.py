@@ -77,9 +77,14 @@ def speed(row: Mapping[str, Any]) -> str:
     """Return images per second with the ratio to the baseline: `12,345 (1.03×)`."""
     if row["images_per_second"] is None:
         return ABSENT
-    ratio = row["images_per_second_ratio"]
     text = decimal(row["images_per_second"], 0)
-    return text if ratio is None else f"{text} ({times(ratio['mean'])})"
+    return text if row["images_per_second_ratio"] is None else f"{text} ({speed_ratio(row)})"
+
+
+def speed_ratio(row: Mapping[str, Any]) -> str:
+    """Return the ratio of speeds, `1.03×`; with a dagger where it is not the quotient of the two that are shown."""
+    ratio = row["images_per_second_ratio"]
+    return times(ratio["mean"]) + (_DAGGER if "quotient" in ratio else "")
 
 
 def memory(value: float | None) -> str:
@@ -246,6 +251,12 @@ def _sizes(data: Sequence[Mapping[str, Any]]) -> str:
 
 _COSTS = " FLOPs: an arm's own + those of all arms that it needs, in multiples of the baseline's."
 
+_DAGGER = "†"
+_BY_ROUND = (
+    f" {_DAGGER} By rounds that count for arm and baseline both; the two speeds shown are each over its own, so their "
+    "quotient is another number."
+)
+
 
 def method(board: Mapping[str, Any]) -> str:
     """Return how the verdicts came about, in one line."""
@@ -256,6 +267,7 @@ def method(board: Mapping[str, Any]) -> str:
         f"{100 * (1 - settings['alpha']):g} % Student t; those of Δ hold for all arms at once. The test and the "
         "interval are two procedures, and at the edge one may say what the other does not."
         f"{_COSTS if any(row.get('parents') for row in board['rows']) else ''}"
+        f"{_BY_ROUND if any('quotient' in (row['images_per_second_ratio'] or ()) for row in board['rows']) else ''}"
     )
 
 

@@ -17,6 +17,7 @@ from harness.board.write import write
 from harness.cli.output import say, say_json, show
 from harness.cli.tuning import refuse_search
 from harness.errors import StoreError
+from harness.record.history import history_of
 from harness.record.index import remember, unchanged
 from harness.record.reading import Reading, without_collecting
 from harness.record.store import Store
@@ -35,15 +36,24 @@ def build_board(
         reading.set_aside,
         shared=reading.shared,
         preview=read_preview(folder),
+        history=history_of(folder, plan["hash"]),
         allow_mixed=allow_mixed,
     )
     return board, write(board, folder, read_pictures(folder, board))
 
 
-def rebuild(folder: Path | None, as_json: bool, *, allow_mixed: bool = False, form: str = "terminal") -> int:
+def rebuild(
+    folder: Path | None,
+    as_json: bool,
+    *,
+    allow_mixed: bool = False,
+    form: str = "terminal",
+    arm: str | None = None,
+) -> int:
     """Build a leaderboard anew from plan and records, and show it; 3 where there is no record at all.
 
-    `form` is one of `options.Format`; what is not the terminal's is printed as it stands in its file.
+    `form` is one of `options.Format`; what is not the terminal's is printed as it stands in its file. `arm` is the one
+    whose block of a model-index is wanted, where it is not all of them.
     """
     store = Store(_suite_folder(folder) if folder is not None else _only_folder(Path("results")))
     with without_collecting():
@@ -51,7 +61,7 @@ def rebuild(folder: Path | None, as_json: bool, *, allow_mixed: bool = False, fo
     if as_json:
         say_json(board)
     elif form != "terminal":
-        say(_text(board, form, store.root).removesuffix("\n"))
+        say(_text(board, form, store.root, arm).removesuffix("\n"))
     else:
         from harness.board.render_terminal import terminal
 
@@ -91,10 +101,10 @@ def _anew(store: Store, allow_mixed: bool) -> tuple[dict[str, Any], Path, int]:
 _ENDINGS = {"markdown": "md", "latex": "tex", "csv": "csv", "json": "json", "html": "html"}
 
 
-def _text(board: Mapping[str, Any], form: str, folder: Path) -> str:
+def _text(board: Mapping[str, Any], form: str, folder: Path, arm: str | None) -> str:
     """Return the board in a format: what stands in its file, where it has one."""
     if form == "model-index":
-        return render.model_index(board)
+        return render.model_index(board, arm)
     return (folder / f"leaderboard.{_ENDINGS[form]}").read_text()
 
 

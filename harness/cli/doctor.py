@@ -188,22 +188,23 @@ def _ask_torch() -> tuple[dict[str, Any] | None, str]:
 
 
 def _machine(results: Path) -> Iterator[Finding]:
-    import psutil
-
-    from harness.launch.room import usable_cores
+    from harness.record.limits import core_limit, usable_cores, usable_memory
     from harness.suite.prepare import default_cache
 
     group = "machine"
     set_threads = os.environ.get("OMP_NUM_THREADS")
     yield Finding(
         group, "threads", "ok", f"{usable_cores()} usable cores"
+        + (f"; the control group allows {limit:.3g}" if (limit := core_limit()) is not None else "")
         + (f"; OMP_NUM_THREADS={set_threads}, which trials set for themselves" if set_threads else ""),
     )  # fmt: skip
-    memory = psutil.virtual_memory()
+    memory = usable_memory()
+    is_less = memory.total_bytes < memory.machine_bytes
     yield Finding(
-        group, "memory", "note" if memory.available < _LOW_MEMORY_BYTES else "ok",
-        f"{_gigabytes(memory.available)} free of {_gigabytes(memory.total)}",
-        "" if memory.available >= _LOW_MEMORY_BYTES else "end other programs, or run fewer trials at a time: --jobs 1",
+        group, "memory", "note" if memory.free_bytes < _LOW_MEMORY_BYTES else "ok",
+        f"{_gigabytes(memory.free_bytes)} free of {_gigabytes(memory.total_bytes)}"
+        + (f", the control group's limit; the machine has {_gigabytes(memory.machine_bytes)}" if is_less else ""),
+        "" if memory.free_bytes >= _LOW_MEMORY_BYTES else "end other programs, or run fewer trials at a time: --jobs 1",
     )  # fmt: skip
     for name, folder in (("results", results), ("cache", default_cache())):
         yield _folder(group, name, folder)

@@ -45,9 +45,11 @@ def added(arm: Mapping[str, Any], baseline: Mapping[str, Any], kind: str) -> tup
     What wraps another component stands around what the baseline has alone.
 
     Returns:
-        None where the recipes differ by anything else, or not at all.
+        None where the recipes differ by anything else, or not at all; for a kind that no recipe holds (trackers), too.
     """
-    key = next(key for key, its_kind in KIND_OF.items() if its_kind == kind)
+    key = next((key for key, its_kind in KIND_OF.items() if its_kind == kind), None)
+    if key is None:
+        return None
     rest = {name for name in (*arm, *baseline) if name != key and arm.get(name) != baseline.get(name)}
     if kind == "trick" and "parents" not in baseline and set(arm.get("parents", ())) == _TEACHER:
         rest -= {"parents"}  # a trick's own need

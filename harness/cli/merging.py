@@ -37,7 +37,8 @@ def merge_command(
     """Join the records that several machines have made of one suite; `harness leaderboard` shows them.
 
     Records are copied as they are, and none is replaced: of several attempts at a trial the first that ended for good
-    counts, whichever folder it came from. Damaged files are told and left. Merging again changes nothing.
+    counts, whichever folder it came from. Damaged files, and records that contradict the plan, are told and left.
+    Merging again changes nothing.
 
     \b
     harness merge results/tricks machine-b/tricks machine-c/tricks
@@ -55,7 +56,7 @@ def merge_command(
         for line in _lines(told):
             say(line)
         for one in told["from"]:
-            for file in one["damaged"]:
+            for file in (*one["damaged"], *one["misfits"]):
                 complain(f"left: {one['folder']}: {file['path']}: {file['reason']}")
     found = any(sum((*one["copied"].values(), *one["present"].values())) for one in told["from"])
     raise typer.Exit(0 if found else _NOTHING_TO_MERGE)
@@ -76,6 +77,7 @@ def _lines(told: Mapping[str, Any]) -> Iterator[str]:
         parts += [f"{one['others']} trials of other studies left"] if one["others"] else []
         parts += [f"{one['other_timings']} timings of other plans left"] if one["other_timings"] else []
         parts += [f"{len(one['damaged'])} damaged files left"] if one["damaged"] else []
+        parts += [f"{len(one['misfits'])} records that contradict the plan left"] if one["misfits"] else []
         yield f"{one['folder']}: {'; '.join(parts)}"
     if twice := told["ended_twice"]:
         yield f"{twice} trials ended for good more than once: the first that ended counts"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,15 +9,16 @@ from typing import Any
 
 from harness.board.cells import cells_in_words
 from harness.board.wording import counted
-from harness.cli.disk import disk_bytes, parameter_counts
+from harness.cli.disk import Searched, disk_bytes, parameter_counts
 from harness.cli.forecast import costs_of, memory_of, total_hours
 from harness.cli.output import say, say_json
 from harness.cli.resolution import resolution_lines, resolution_of
 from harness.cli.running import Ready, Settings, make_ready
 from harness.cli.timing_cost import rounds_left, timing_pass, timing_seconds
-from harness.cli.tuning import outlook, outlook_line, with_hours
+from harness.cli.tuning import outlook, outlook_line, search_left, with_hours
 from harness.launch.parents import Parents
 from harness.record.files import refuse_file
+from harness.record.limits import usable_cores
 from harness.record.reading import Reading
 from harness.record.store import Store
 from harness.suite.copies import is_baseline
@@ -48,8 +48,9 @@ def show_plan(
     refuse_file(settings.results)
     ready = make_ready(path, settings)
     store = Store(settings.results / ready.suite.name)
+    search = search_left(ready, store)
     ready, tuning = outlook(ready, store)
-    summary = summarise(ready, store, settings, resolve_points, with_probe)
+    summary = summarise(ready, store, settings, resolve_points, with_probe, search)
     summary["tuning"] = tuning = with_hours(tuning, summary)
     if as_json:
         say_json(summary)
@@ -92,7 +93,10 @@ def _cost_lines(summary: Mapping[str, Any]) -> list[str]:
     """Return what the run takes, in words, and where that is known from."""
     hours, without = summary["hours"], summary["hours_without"]
     if not summary["missing"] + summary["again"] + summary["timings_missing"]:
-        return ["time: none, nothing is left to run", *_memory_lines(summary)]
+        if not (summary["tuning"] or {}).get("missing"):
+            return ["time: none, nothing is left to run", *_memory_lines(summary)]
+        disk = f"disk: about {summary['disk_bytes'] / 1e6:,.0f} MB"
+        return [f"time: none beside the search, where no other setting wins; {disk}", *_memory_lines(summary)]
     left = (
         "unknown before the first trial (--probe times some steps of each arm)"
         if hours is None
@@ -122,13 +126,18 @@ def _memory_lines(summary: Mapping[str, Any]) -> list[str]:
 
 
 def summarise(
-    ready: Ready, store: Store, settings: Settings, resolve_points: float | None, with_probe: bool
+    ready: Ready,
+    store: Store,
+    settings: Settings,
+    resolve_points: float | None,
+    with_probe: bool,
+    search: Searched | None = None,
 ) -> dict[str, Any]:
-    """Return what a run of the plan amounts to, as JSON; the arguments are those of `show_plan`."""
+    """Return what a run of the plan amounts to, as JSON; arguments as of `show_plan`, and what is left of a search."""
     plan = ready.plan
     reading = store.read(plan.to_json())
     good = reading.good()
-    width = settings.jobs or os.cpu_count() or 1
+    width = settings.jobs or usable_cores()
     missing = sum(trial.id not in good for trial in plan.trials)
     costs = costs_of(plan, good, settings.results)
     timed = timing_seconds(plan, reading.timings, settings.results)
@@ -188,7 +197,7 @@ def summarise(
         "timing_hours": None if timing.seconds is None else timing.seconds / 3600,
         "timing_hours_without": timing.without,
         "memory": memory_of(costs),
-        "disk_bytes": disk_bytes(plan, good, rounds, settings.jobs, parameters),
+        "disk_bytes": disk_bytes(plan, good, rounds, settings.jobs, parameters, search),
         "verdicts": plan.verdicts,
         "verdicts_reason": plan.verdicts_reason,
         "speed_verdicts": speed_outlook(plan),

@@ -14,7 +14,7 @@ from harness.cli.boards import build_board
 from harness.cli.disk import disk_bytes, parameter_counts
 from harness.cli.output import complain, say, show
 from harness.cli.timing_cost import rounds_left
-from harness.cli.tuning import tune_first
+from harness.cli.tuning import search_left, tune_first
 from harness.errors import PluginError
 from harness.record.fingerprint import code, host
 from harness.record.store import Store
@@ -86,6 +86,8 @@ def prepare_data(
             key = digest_json(dataset)
             if key not in done:
                 done[key] = prepare(dataset, suite.registry, settings.data, default_cache(), mode=mode)
+                if done[key].notice:
+                    complain(f"note: {done[key].notice}")
             prepared = done[key]
             manifests[arm.name] = prepared.manifest
             data[prepared.manifest["hash"]] = prepared.folder
@@ -109,7 +111,7 @@ def execute(ready: Ready, store: Store, settings: Settings, command: str, *, is_
         command: What a second run on the folder is told.
         is_kept: Whether the folder stays: then its path is shown.
     """
-    with store.lock(command, needed_bytes=_room(ready.plan, store, settings.jobs)):
+    with store.lock(command, needed_bytes=_room(ready, store, settings.jobs)):
         tuned, exit_code = tune_first(ready, store, lambda one: _launch(one, store, settings))
         if tuned is None:
             return exit_code
@@ -131,11 +133,13 @@ def execute(ready: Ready, store: Store, settings: Settings, command: str, *, is_
     return exit_code
 
 
-def _room(plan: Plan, store: Store, jobs: int) -> int:
-    """Return roughly the bytes that a run will write."""
+def _room(ready: Ready, store: Store, jobs: int) -> int:
+    """Return roughly the bytes that a run will write, its search included."""
+    plan = ready.plan
     reading = store.read(plan.to_json())
     good = reading.good()
-    return disk_bytes(plan, good, rounds_left(plan, reading.timings), jobs, parameter_counts(plan, good))
+    rounds, parameters = rounds_left(plan, reading.timings), parameter_counts(plan, good)
+    return disk_bytes(plan, good, rounds, jobs, parameters, search_left(ready, store))
 
 
 def _launch(ready: Ready, store: Store, settings: Settings) -> RunSummary:

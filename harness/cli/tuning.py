@@ -13,6 +13,7 @@ from harness.cli.output import complain
 from harness.errors import StoreError
 
 if TYPE_CHECKING:
+    from harness.cli.disk import Searched
     from harness.cli.running import Ready
     from harness.launch.options import RunSummary
     from harness.record.store import Store
@@ -64,6 +65,20 @@ def outlook(ready: Ready, store: Store) -> tuple[Ready, Json | None]:
         "missing": missing,
     }
     return (ready if missing else replace(ready, plan=search.final())), told
+
+
+def search_left(ready: Ready, store: Store) -> Searched | None:
+    """Return what is left of a suite's search, for the disk that it takes; None where it is over or there is none."""
+    if not ready.suite.tuning.get("trials"):
+        return None
+    from harness.cli.disk import Searched
+    from harness.launch.tuning import Search
+
+    search = Search(ready.suite, ready.plan, store)
+    plan, later = search.known()
+    records = {one.id: record for one in plan.trials if (record := store.good(one.id)) is not None}
+    is_over = not later and all(trial.id in records for trial in plan.trials)
+    return None if is_over else Searched(plan, records, later)
 
 
 def with_hours(told: Json | None, summary: Mapping[str, Any]) -> Json | None:

@@ -178,7 +178,9 @@ class Dataset:
     def prepare(self, root: Path | None) -> Prepared:
         """Return everything: decoded, or as `Images`. Torch may not be imported.
 
-        What is decoded here is decoded once for each set of parameters, and kept. With `Images` this is called by
+        What is decoded here is decoded once for each set of parameters, and kept while the files that were opened
+        and the folders that were listed are as they were. A file that a library opens by itself, in a folder that
+        is not listed, is told by `sys.audit("open", path, "rb", os.O_RDONLY)`. With `Images` this is called by
         every process that reads them as well: it has to be cheap then (list files, read labels), and to give the
         same rows each time.
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import torch
 
 from harness.engine.culprit import labels_for
 from harness.errors import DataError
+from harness.record.limits import free_host_bytes
 from harness.suite.prepare import encoded_modalities
 
 if TYPE_CHECKING:
@@ -95,4 +95,4 @@ def free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return int(free)
-    return int(psutil.virtual_memory().available)
+    return free_host_bytes()

@@ -33,6 +33,11 @@ STEADY_WINDOWS = 3
 WINDOW_SECONDS = 0.1
 """A steady window lasts at least this long: one of ten steps of a millisecond would show where epochs begin, and
 what the machine does besides, rather than the arm."""
+WINDOW_SHARE = 0.1
+"""And at least this share of the steady seconds: half a second of five. What is published is the median over the
+windows, so jitter that is shorter than a window averages out inside it and is no noise of that figure. What lasts
+longer (a neighbour, a clock that drops) still stands between windows, and makes the round noisy: PROTOCOL.md asks
+for a coefficient of variation of 5 % at the most, and leaves a window's length open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +88,10 @@ def steady(run: Run, stream: Stream, step_seconds: float, least_seconds: float, 
         run: Whose steps.
         stream: Takes a step each time that it is asked.
         step_seconds: What a step takes, roughly: it decides the length of a window.
-        least_seconds: To go on for.
+        least_seconds: To go on for; a window takes a tenth of it, or a little more.
         report: Gets a message now and then.
     """
-    length = WINDOW * max(1, math.ceil(WINDOW_SECONDS / (step_seconds * WINDOW)))
+    length = window_steps(step_seconds, least_seconds)
     peaks = Peaks()
     peaks.begin("steady", run.device)
     counter = energy_counter(run.device)
@@ -110,6 +115,17 @@ def steady(run: Run, stream: Stream, step_seconds: float, least_seconds: float, 
         joules=None if counter is None or before is None else counter() - before,
         peak_memory_bytes={**peaks.of("steady"), "device": device_bytes(run.device)},
     )
+
+
+def window_steps(step_seconds: float, least_seconds: float) -> int:
+    """Return the steps of a steady window: the fewest tens that last as long as one should.
+
+    Args:
+        step_seconds: What a step takes, roughly.
+        least_seconds: What all windows take together, at the least.
+    """
+    seconds = max(WINDOW_SECONDS, WINDOW_SHARE * least_seconds)
+    return WINDOW * max(1, math.ceil(seconds / (step_seconds * WINDOW)))
 
 
 def endless(run: Run) -> Generator[tuple[int, StepResult]]:

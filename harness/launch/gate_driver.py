@@ -204,9 +204,9 @@ def _with_steps(turns: list[Json], total: int) -> list[Json]:
 def _shorten_turns() -> None:
     """Have the side report after each window: the shorter the turns, the more alike what both sides meet."""
     for module in (sys.modules.get(name) for name in _TIMING_MODULES):
-        for name, seconds in (("REPORT_SECONDS", 0.0), ("WINDOW_SECONDS", TURN_SECONDS)):
+        for name, value in (("REPORT_SECONDS", 0.0), ("WINDOW_SECONDS", TURN_SECONDS), ("WINDOW_SHARE", 0.0)):
             if isinstance(getattr(module, name, None), float):
-                setattr(module, name, seconds)
+                setattr(module, name, value)
 
 
 def _delay_seconds() -> float:

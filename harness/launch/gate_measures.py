@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.launch.gate_build import GateRefused, Side
+from harness.record.limits import usable_cores
 
 Json = dict[str, Any]
 
@@ -99,9 +99,10 @@ def trials_at_a_time(opened: Iterable[Json], device: str) -> int:
     """
     if device != "cpu":
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     jobs = [arm["jobs"][0] for one in opened for arm in one["arms"].values() if arm["jobs"]]
-    return max(1, cores // max((int(job["recipe"]["numerics"]["threads"]) for job in jobs), default=1))
+    return max(
+        1, usable_cores() // max((int(job["recipe"]["numerics"]["threads"]) for job in jobs), default=1)
+    )
 
 
 def differences(base: Json, candidate: Json, keys: Sequence[str]) -> list[str]:

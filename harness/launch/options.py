@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.launch.places import Places
-from harness.launch.room import free_host_bytes, usable_cores
 from harness.record.fingerprint import host
+from harness.record.limits import free_host_bytes, usable_cores
 from harness.suite.plan import Plan
 
 

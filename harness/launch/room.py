@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
-
-import psutil
 
 SHARE = 0.9
 """The part of the free memory that trials may fill: what is left is for what they share and for what grows."""
@@ -34,18 +30,6 @@ def how_many_fit(need_bytes: int | None, free_bytes: int | None, most: int) -> i
     return max(1, min(most, int(SHARE * free_bytes / need_bytes)))
 
 
-def free_host_bytes() -> int:
-    """Return the memory that can be had: the machine's, or what the control group leaves of its limit."""
-    available = int(psutil.virtual_memory().available)
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-        cached = _cached(Path("/sys/fs/cgroup/memory.stat").read_text())
-    except (OSError, ValueError):
-        return available
-    return available if not limit.isdecimal() else max(0, min(available, int(limit) - used + cached))
-
-
 def needs(outcome: Mapping[str, Any], device: str) -> dict[str, Any]:
     """Return what a trial that has just ended in this process needed, as its child tells the launcher.
 
@@ -66,17 +50,3 @@ def needs(outcome: Mapping[str, Any], device: str) -> dict[str, Any]:
         found["device_bytes"] = reserved + CONTEXT_BYTES
         found["free_device_bytes"] = free + torch.cuda.memory_reserved(device)
     return found
-
-
-def usable_cores() -> int:
-    """Return the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _cached(text: str) -> int:
-    """Return the bytes of files in a control group's memory, which the kernel gives up when it has to."""
-    for line in text.splitlines():
-        name, _, count = line.partition(" ")
-        if name == "inactive_file":
-            return int(count)
-    return 0

@@ -162,17 +162,19 @@ class Search:
                 return max(missing, self.count() - done)
         return 0
 
+    def known(self) -> tuple[Plan, int]:
+        """Return the plan of all rounds that records lead to, and how many trials the rounds after them have."""
+        next((plan for plan in self.rounds() if self.missing(plan)), None)
+        return self.whole(), self.count() - len(self._tuned_keys()) * int(self._suite.tuning["replicates"])
+
     def count(self) -> int:
         """Return how many trials the search has in all, its replicates counted."""
         return self._trials * len(self._arms) * int(self._suite.tuning["replicates"])
 
     def final(self) -> Plan:
         """Return the suite's plan with the winners; every round has its records."""
-        suite, base, outcomes = (
-            self._suite,
-            self._base,
-            {arm.name: self._tried(arm.name) for arm in self._arms},
-        )
+        suite, base = self._suite, self._base
+        outcomes = {arm.name: self._tried(arm.name) for arm in self._arms}
         tuned = {arm.name: self._told(arm, outcomes[arm.name]) for arm in self._arms}
         names = [arm.name for arm in base.arms if arm.name in suite.arms]
         manifests = {name: manifest for name in names if (manifest := self._manifest(name))}

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from harness.errors import StoreError
 
@@ -64,6 +65,29 @@ def write_over(path: Path, data: bytes) -> bool:
             temporary.unlink(missing_ok=True)
         _sync_folder(path.parent)
     return True
+
+
+def append_line(path: Path, data: bytes) -> None:
+    """Add a line to a file, which is made where it is absent; what is torn before it keeps a line of its own.
+
+    Raises:
+        StoreError: Where the disk refuses.
+    """
+    make_folder(path.parent)
+    with _disk(path.parent, len(data)):
+        is_new = not path.exists()
+        with path.open("ab+") as file:
+            is_torn = file.tell() > 0 and _last_byte(file) != b"\n"
+            file.write((b"\n" if is_torn else b"") + data + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        if is_new:
+            _sync_folder(path.parent)
+
+
+def _last_byte(file: BinaryIO) -> bytes:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1)
 
 
 def make_folder(path: Path) -> None:

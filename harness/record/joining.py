@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.errors import StoreError
 from harness.record import files
+from harness.record.place import STRANGER, Places
 from harness.record.record import FINAL, canonical, names_of, open_sealed
 from harness.record.store import Store
 from harness.registry.digests import digest_file, digest_json
@@ -31,6 +32,7 @@ class Merged:
         others: Trials with records that are none of this study's, left where they are.
         other_timings: Timings of other plans, left too: a ratio is one of arms that were timed in one pass.
         damaged: `{path, reason}` of what was left because it is not what was written.
+        misfits: `{path, reason}` of what was left because it contradicts the plan, as a board would set it aside.
     """
 
     folder: Path
@@ -43,6 +45,7 @@ class Merged:
     others: int = 0
     other_timings: int = 0
     damaged: list[dict[str, str]] = field(default_factory=list)
+    misfits: list[dict[str, str]] = field(default_factory=list)
 
     def to_json(self) -> Json:
         """Return it as JSON."""
@@ -64,7 +67,11 @@ class Joining:
     def __init__(self, target: Store, plans: Mapping[str, Json], *, weights: bool, dry_run: bool) -> None:
         self.plans = plans
         self._target = target
-        self._trials = dict.fromkeys(trial["id"] for plan in plans.values() for trial in plan["trials"])
+        self._plans_places = {name: Places(plan) for name, plan in plans.items()}
+        self._trials: dict[str, list[Places]] = {}
+        for places in self._plans_places.values():
+            for trial in places.trials:
+                self._trials.setdefault(trial, []).append(places)
         self._weights = weights
         self._dry_run = dry_run
         self._places: dict[Path, _Place] = {}
@@ -83,11 +90,12 @@ class Joining:
         for trial in self._trials:
             if trial in there:
                 folder = source.root / "trials" / trial
-                for record in _records(folder, source.root, told, trial=trial):
+                for record in _records(folder, source.root, told, self._misfit, trial=trial):
                     self._enter(source, folder, record, str(record.get("attempt")), "trials", told)
         for name in self.plans:
             folder = source.root / "timings" / name
-            for record in _records(folder, source.root, told):
+            misfit = self._plans_places[name].misfit_of_timing
+            for record in _records(folder, source.root, told, misfit):
                 self._enter(
                     source, folder, record, f"{record.get('round')}-{record.get('arm')}", "timings", told
                 )
@@ -96,10 +104,16 @@ class Joining:
     def ended_twice(self) -> int:
         """Return of how many trials several attempts ended for good."""
         return sum(
-            sum(record["status"] in FINAL for record in place.hashes.values()) > 1
+            sum(record["status"] in FINAL and not self._misfit(record) for record in place.hashes.values())
+            > 1
             for place in self._places.values()
             if place.path.parent.name == "trials"
         )
+
+    def _misfit(self, record: Mapping[str, Any]) -> str | None:
+        """Return in what a trial's record contradicts all plans that have its trial, or None."""
+        reasons = [places.misfit(record) for places in self._trials.get(str(record.get("trial")), ())]
+        return None if None in reasons else reasons[-1] if reasons else STRANGER
 
     def _enter(self, source: Store, folder: Path, record: Json, slot: str, kind: str, told: Merged) -> None:
         """Copy a record, after all that it refers to."""
@@ -178,11 +192,19 @@ class Joining:
             files.write_once(target, path.read_bytes())
 
 
-def _records(folder: Path, root: Path, told: Merged, *, trial: str | None = None) -> Iterator[Json]:
-    """Yield the intact records of a folder, and tell of the others."""
+def _records(
+    folder: Path,
+    root: Path,
+    told: Merged,
+    misfit: Callable[[Mapping[str, Any]], str | None],
+    *,
+    trial: str | None = None,
+) -> Iterator[Json]:
+    """Yield the intact records of a folder that fit their place, and tell of the others."""
     for name in sorted(_listing(folder)):
         if name.startswith(".") or not name.endswith(".json"):
             continue
+        left = told.damaged
         try:
             record = open_sealed((folder / name).read_bytes())
             _check_place(record, name, trial)
@@ -191,9 +213,11 @@ def _records(folder: Path, root: Path, told: Merged, *, trial: str | None = None
         except OSError as error:
             reason = f"cannot be read: {error.strerror}"
         else:
-            yield record
-            continue
-        told.damaged.append({"path": (folder / name).relative_to(root).as_posix(), "reason": reason})
+            if not (unfit := misfit(record)):
+                yield record
+                continue
+            left, reason = told.misfits, unfit
+        left.append({"path": (folder / name).relative_to(root).as_posix(), "reason": reason})
 
 
 def _check_place(record: Mapping[str, Any], name: str, trial: str | None) -> None:

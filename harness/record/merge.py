@@ -7,7 +7,8 @@ by the time at which it ended, then by content hash (`record.ended_order`). So a
 has come out badly on the first; what its clock says is taken for true, as its records are.
 
 A folder is joined only where it holds trials of this study: those of the same plan, or of a plan in which every arm and
-replicate of the same name is the same trial. What it has beyond that is left where it is and told.
+replicate of the same name is the same trial. What it has beyond that is left where it is and told; so is a record that
+contradicts the plan (`place.Places`), which a board would set aside.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import StoreError
+from harness.record.history import carry_history
 from harness.record.index import forget
 from harness.record.joining import Joining
 from harness.record.store import Store
@@ -71,8 +73,9 @@ def merge(
     with nullcontext() if dry_run else target.lock(command, needed_bytes=room):
         if is_new and not dry_run:
             for one in [*(other for other in work.plans.values() if other["hash"] != plan["hash"]), plan]:
-                target.write_plan(one)
+                target.write_plan(one, is_noted=False)
         if not dry_run:
+            carry_history([store.root for store in froms], into)
             forget(into)
         told = [work.join(store, latest[store.root]["hash"]) for store in froms]
     return {

@@ -1,6 +1,7 @@
 """The results folder of one suite. Records are the truth: written once, never changed, never deleted.
 
     plans/<hash>.json   plans/latest      trials/<trial>/<attempt>.json
+    plans/log.jsonl                       when each plan was stored, and what had been run by then (`history`)
     shared/<hash>.json                    timings/<plan>/<round>-<arm>.json
     weights/<trial>.safetensors           of trials that others need; made again where it is gone
 
@@ -19,7 +20,7 @@ from typing import Any
 import orjson
 
 from harness.errors import StoreError
-from harness.record import files, index, lock, plans, reading
+from harness.record import files, history, index, lock, plans, reading
 from harness.record.attempt import Attempt
 from harness.record.reading import Reading
 from harness.record.record import canonical
@@ -59,16 +60,23 @@ class Store:
         """Return where the weights of a trial stand that others need."""
         return self.root / "weights" / f"{trial}.safetensors"
 
-    def write_plan(self, plan: Mapping[str, Any], *, is_latest: bool = True) -> Path:
+    def write_plan(
+        self, plan: Mapping[str, Any], *, is_latest: bool = True, is_noted: bool = True
+    ) -> Path:
         """Write a plan under its hash and make it the latest one; an equal one is left alone.
 
         Args:
             plan: The plan.
             is_latest: Whether it is what the folder is for. A search's plan is not: it becomes the latest one only
                 where there is none.
+            is_noted: Whether the log (`history`) says what had been run by now. What comes from another folder brings
+                its own lines.
         """
         path = self.root / "plans" / f"{plan['hash']}.json"
         files.make_folder(path.parent)
+        if is_noted and not path.exists():
+            # Before the plan: what is stored without a line would have none for ever.
+            history.note_plan(self.root, plan)
         files.write_over(path, orjson.dumps(plan, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2) + b"\n")
         latest = path.parent / "latest"
         if is_latest or not latest.exists():

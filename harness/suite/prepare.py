@@ -3,7 +3,9 @@
     <cache>/prepared/<key>/manifest.json, <split>.<modality>.npy, <split>.labels.npy
 
 The key covers what the data was made by: components with their source digests, parameters and the data root.
-What came out is in the manifest's own hash, which goes into every trial id.
+What came out is in the manifest's own hash, which goes into every trial id. `sources.json` names the files that were
+read, with size and time of change (`sources`): where one changed since, the data is prepared anew, and where its
+content differs, in a folder beside (`kept`).
 
 A modality that the dataset gives as `Images` may stay as published, to be decoded in each epoch (`stream`): then
 its arrays are not there. `encoded.json` names such modalities, `<split>.rows.npy` the rows that are used, and
@@ -22,9 +24,9 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 import platformdirs
@@ -35,7 +37,22 @@ from harness.registry.digests import digest_json
 from harness.suite.damaged import leave_out_damaged
 from harness.suite.dataset import data_of
 from harness.suite.decoded import decoded_into, open_durably
-from harness.suite.manifest import check_arrays, make_manifest, manifest_hash, splits_of
+from harness.suite.kept import (
+    DECODE_ONCE,
+    ENCODED,
+    MANIFEST,
+    SOURCES,
+    Mode,
+    array_file,
+    find_kept,
+    find_orphaned,
+    folder_for,
+    names_in,
+    read_manifest,
+    tell_changes,
+)
+from harness.suite.manifest import check_arrays, make_manifest, splits_of
+from harness.suite.sources import Watch, watched
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,17 +62,11 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Counts up when what lies in a prepared folder changes, so that older folders are not opened."""
 
-MANIFEST = "manifest.json"
-ENCODED = "encoded.json"
-DECODE_ONCE = "decode_once.json"
-
 STREAM_BYTES = 20 * 2**30
 """Decoded data of more than this is left as published, unless the suite asks for it."""
 
 STREAM_SHARE = 0.5
 """So is what would take more than this share of the disk's free room."""
-
-Mode = Literal["auto", "resident", "memory", "stream"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +76,13 @@ class PreparedData:
     Attributes:
         manifest: What the data is (docs/dataflow.md); its `hash` covers the rest of it.
         folder: Where the arrays lie.
+        notice: What the user has to know of it, in a line: which files changed since it was last prepared, or that
+            they are gone. Empty as a rule.
     """
 
     manifest: dict[str, Any]
     folder: Path
+    notice: str = field(default="", compare=False)
 
 
 def default_cache() -> Path:
@@ -84,7 +98,7 @@ def prepare(
     *,
     mode: Mode = "auto",
 ) -> PreparedData:
-    """Return a dataset's prepared folder, made first where it is not there yet.
+    """Return a dataset's prepared folder, made first where it is not there yet or its files changed since.
 
     Of several processes that want the same data one makes it and the others wait; what a crash left half done
     is never visible under the folder's name.
@@ -106,53 +120,23 @@ def prepare(
     sources = [[component["full_name"], component["source_digest"]] for component in components]
     key = digest_json([FORMAT, sources, dataset["params"], None if root is None else os.fsencode(root).hex()])
     folder = cache / "prepared" / key
-    manifest = _complete(folder, mode)
-    if manifest is None:
+    kept = find_kept(folder, mode, root)
+    if kept is None:
         with _lock(folder):
-            manifest = _complete(folder, mode)
-            if manifest is None:
-                manifest = _make(dataset, components[0]["full_name"], registry, root, folder, mode)
-    return PreparedData(manifest, folder)
+            kept = find_kept(folder, mode, root)
+            if kept is None:
+                try:
+                    return _make(dataset, components[0]["full_name"], registry, root, folder, mode)
+                except DataError as error:
+                    kept = find_orphaned(folder, mode)
+                    if kept is None or not isinstance(error.__cause__, FileNotFoundError):
+                        raise
+    return PreparedData(*kept)
 
 
 def encoded_modalities(folder: Path) -> list[str]:
     """Return the modalities of a prepared folder that the dataset can decode as they are read."""
-    return _names_in(folder / ENCODED)
-
-
-def _names_in(file: Path) -> list[str]:
-    try:
-        names: list[str] = orjson.loads(file.read_bytes())
-    except FileNotFoundError:
-        return []
-    return names
-
-
-def _complete(folder: Path, mode: Mode) -> dict[str, Any] | None:
-    """Return the manifest of a folder in which everything is there that `mode` needs, else None."""
-    try:
-        manifest = orjson.loads((folder / MANIFEST).read_bytes())
-        if manifest["hash"] != manifest_hash(manifest):
-            return None
-        encoded = encoded_modalities(folder)
-        may_stay = encoded if mode == "stream" else []
-        if mode == "auto" and not _names_in(folder / DECODE_ONCE):
-            may_stay = encoded
-        arrays = [name for name in [*manifest["modalities"], "labels"] if name not in may_stay]
-        arrays += ["rows", *(f"{name}.digests" for name in encoded)] if encoded else []
-        files = [_file(folder, split, name) for split in manifest["splits"] for name in arrays]
-        files += [
-            _file(folder, split, "sources")
-            for split, said in manifest["splits"].items()
-            if "sources_digest" in said
-        ]
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-    return manifest if all(file.is_file() for file in files) else None
-
-
-def _file(folder: Path, split: str, name: str) -> Path:
-    return folder / f"{split}.{name}.npy"
+    return names_in(folder / ENCODED)
 
 
 @contextmanager
@@ -191,8 +175,21 @@ def _make(
     root: Path | None,
     folder: Path,
     mode: Mode,
-) -> dict[str, Any]:
-    """Decode, check and write; return the manifest. The caller holds the lock."""
+) -> PreparedData:
+    """Decode, check and write. The caller holds the lock."""
+    with watched(root, (folder.parents[1], default_cache())) as watch:
+        return _decode(dataset, full_name, registry, root, folder, mode, watch)
+
+
+def _decode(
+    dataset: Mapping[str, Any],
+    full_name: str,
+    registry: Registry,
+    root: Path | None,
+    folder: Path,
+    mode: Mode,
+    watch: Watch,
+) -> PreparedData:
     component, found = data_of(dataset, full_name, registry, root)
     check_arrays(found, f'dataset "{full_name}"')
     prepared, rows = leave_out_damaged(found, f'dataset "{full_name}"')
@@ -224,18 +221,21 @@ def _make(
                     prepared, full_name, component.licence, component.changes_label, sink=sink
                 )
             for (split, name), array in whole.items():
-                with open_durably(_file(temporary, split, name)) as file:
+                with open_durably(array_file(temporary, split, name)) as file:
                     _save(file, array)
             _write_json(temporary / ENCODED, sorted({name for _, name in images}))
             if once := sorted({name for (_, name), array in images.items() if array.decode_once}):
                 _write_json(temporary / DECODE_ONCE, once)
+            with open_durably(temporary / SOURCES) as file:
+                watch.sources().write(file)
             _write_json(temporary / MANIFEST, manifest)
             _sync(temporary)
-            _put_in_place(temporary, folder, manifest)
+            notice, place = tell_changes(folder, manifest, root), folder_for(folder, manifest)
+            _put_in_place(temporary, place, manifest)
             _sync(folder.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-    return manifest
+    return PreparedData(manifest, place, notice)
 
 
 def _stay_encoded(images: Mapping[tuple[str, str], Images], mode: Mode, free: int) -> bool:
@@ -251,11 +251,7 @@ def _put_in_place(temporary: Path, folder: Path, manifest: Mapping[str, Any]) ->
     if not folder.is_dir():
         temporary.rename(folder)
         return
-    try:
-        is_same = orjson.loads((folder / MANIFEST).read_bytes()) == manifest
-    except (OSError, ValueError):
-        is_same = False
-    if is_same:  # it lacks an array: whoever reads the rest goes on
+    if read_manifest(folder) == manifest:  # it lacks an array, or is not new: whoever reads the rest goes on
         for file in temporary.iterdir():
             file.replace(folder / file.name)
     else:

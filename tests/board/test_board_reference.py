@@ -7,6 +7,7 @@ import pytest
 
 from harness.board import build, write
 from harness.board.previews import read_pictures, read_preview
+from harness.record.history import history_of
 from harness.record.store import Store
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
@@ -32,6 +33,7 @@ def test_a_reference_board_is_rebuilt_byte_for_byte(folder: Path, tmp_path: Path
         reading.set_aside,
         shared=reading.shared,
         preview=read_preview(copy),
+        history=history_of(copy, plan["hash"]),
     )
     write(board, copy, read_pictures(copy, board))
     for output in outputs:

@@ -10,6 +10,7 @@ import pytest
 
 from harness.board import build, render
 from harness.board.model_index import _number
+from harness.errors import HarnessError
 
 yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
 
@@ -122,3 +123,18 @@ def test_an_arm_without_a_result_is_left_out(inputs: Any, failing: Any) -> None:
 @pytest.mark.parametrize("value", [0.5, 1e-7, 1e22, 2.5e-10, -3e300, 0.0, 123456.0])
 def test_every_number_is_a_number_to_yaml(value: float) -> None:
     assert yaml.safe_load(_number(value)) == value
+
+
+def test_the_block_of_one_arm_is_the_one_that_all_have_of_it(inputs: Any) -> None:
+    board = board_of(inputs, {"plain": 0.0, "good": 1.5, "bad": -1.5})
+    blocks = blocks_of(render.model_index(board))
+    assert [render.model_index(board, row["arm"]) for row in board["rows"]] == blocks
+
+
+def test_an_arm_that_is_not_there_is_refused_with_the_nearest(inputs: Any) -> None:
+    board = board_of(inputs, {"plain": 0.0, "label-smoothing": 1.5})
+    with pytest.raises(HarnessError, match='no arm "label-smothing"; did you mean "label-smoothing"'):
+        render.model_index(board, "label-smothing")
+    board["rows"][0]["top1"] = None
+    with pytest.raises(HarnessError, match='"label-smoothing" has no result yet'):
+        render.model_index(board, "label-smoothing")

@@ -76,7 +76,7 @@ def test_columns_are_left_out_in_the_stated_order_and_a_line_names_them(inputs: 
 def test_failures_outlast_what_was_measured(inputs: Any, failing: Any) -> None:
     given = inputs(EFFECTS)
     failing(given.of("label-smoothing")[0], "diverged")
-    shown = heading(printed(board_of(given), 80))
+    shown = heading(printed(board_of(given), 84))
     assert "failed" in shown
     assert "FLOPs" not in shown
 

@@ -95,3 +95,25 @@ def test_the_profiles_are_as_large_as_the_other_curves_and_their_labels_apart(
     assert all(apart)
     # A line and its swatch are of one colour, and no two lines are.
     assert len(set(found["lines"])) == 3 and set(found["lines"]) == set(found["swatches"])
+
+
+def test_one_data_set_is_shown_at_a_time_and_its_key_colours_its_own_curves(page: Any, report: Path) -> None:
+    page.open(report)
+    shown = """[...document.querySelectorAll('#section-curves .pick')].map(pick => pick.offsetHeight > 0)"""
+    assert page.run(shown) == [True, False, False]
+    page.run(
+        """(() => {
+            const select = document.querySelector('#section-curves select');
+            select.value = '1';
+            select.dispatchEvent(new Event('change'));
+        })()"""
+    )
+    assert page.run(shown) == [False, True, False]
+    grey = """[...document.querySelectorAll('#section-curves .pick')].map(
+        pick => pick.querySelectorAll('.line.other').length)"""
+    before = page.run(grey)
+    page.run(
+        "document.querySelectorAll('#section-curves .pick')[1].querySelectorAll('.key button')[1].click()"
+    )
+    # Four charts and the key of that data set alone.
+    assert [after - was for was, after in zip(before, page.run(grey), strict=True)] == [0, 5, 0]

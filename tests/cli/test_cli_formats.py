@@ -36,3 +36,15 @@ def test_the_model_index_is_front_matter(harness, folder):
 
 def test_another_format_is_refused(harness, folder):
     assert harness("leaderboard", folder, "--format", "pdf").returncode == 2
+
+
+def test_the_model_index_of_one_arm(harness, folder):
+    whole = harness("leaderboard", folder, "--format", "model-index").stdout
+    second = "---" + whole.split("---\n")[2].join(["\n", "---\n"])
+    name = second.partition("- name: ")[2].splitlines()[0].strip('"')
+    done = harness("leaderboard", folder, "--format", "model-index", "--arm", name)
+    assert done.returncode == 0 and done.stdout == second
+    wrong = harness("leaderboard", folder, "--format", "model-index", "--arm", name + "x")
+    assert wrong.returncode == 2 and f'did you mean "{name}"?' in wrong.stderr and not wrong.stdout
+    alone = harness("leaderboard", folder, "--arm", name)
+    assert alone.returncode == 2 and "--format model-index" in alone.stderr

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from harness.record.record import canonical, seal
+
 
 def test_halves_are_joined_and_the_leaderboard_is_whole(harness, made_results, tmp_path):
     made_results(tmp_path / "a" / "s", (0, 1))
@@ -33,6 +35,22 @@ def test_damaged_files_are_named_on_the_error_stream(harness, made_results, tmp_
     assert done.returncode == 0
     assert "1 damaged files left" in done.stdout
     assert "left: b/s: trials/plain0.1-1/0.json" in done.stderr
+
+
+def test_records_that_contradict_the_plan_are_counted_and_named(harness, made_results, tmp_path):
+    made_results(tmp_path / "a" / "s", (0,))
+    made_results(tmp_path / "b" / "s", (1,))
+    path = tmp_path / "b" / "s" / "trials" / "plain0.1-1" / "0.json"
+    record = json.loads(path.read_bytes())
+    del record["content_hash"]
+    path.write_bytes(canonical(seal({**record, "suite": "t"})))
+    done = harness("merge", "a/s", "b/s", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "b/s: 1 trials, 0 timings copied; 1 records that contradict the plan left" in done.stdout
+    reason = "of another suite: it says 't', the plan 's'"
+    assert f"left: b/s: trials/plain0.1-1/0.json: {reason}" in done.stderr
+    (path.parents[1] / "mixup0.1-1" / "0.json").unlink()
+    assert harness("merge", "a/s", "b/s", cwd=tmp_path).returncode == 3  # nothing else is there
 
 
 @pytest.mark.parametrize(

@@ -128,3 +128,12 @@ def test_a_wrong_number_of_trials_is_one_line_that_names_the_key(harness, suite)
     done = harness("plan", suite)
     (line,) = [line for line in done.stderr.splitlines() if "tuning" in line]
     assert done.returncode == 2 and "tuning.trials: must be at least 2, not 0" in line
+
+
+def test_the_disk_that_a_plan_forecasts_holds_the_search(harness, suite, suite_text, tmp_path):
+    plain = tmp_path / "plain.toml"
+    plain.write_text(suite_text.replace('name = "tiny"', 'name = "untuned"'))
+    results = ("--results", tmp_path / "results", "--json", "--jobs", 1)
+    tuned, without = (json.loads(harness("plan", path, *results).stdout) for path in (suite, plain))
+    assert tuned["tuning"]["missing"] == 6  # two arms, three settings
+    assert tuned["disk_bytes"] - without["disk_bytes"] == 6 * 20_000

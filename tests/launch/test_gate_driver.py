@@ -21,7 +21,7 @@ def job(tmp_path: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def as_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("REPORT_SECONDS", "WINDOW_SECONDS"):
+    for name in ("REPORT_SECONDS", "WINDOW_SECONDS", "WINDOW_SHARE"):
         monkeypatch.setattr(windows, name, getattr(windows, name))
 
 
@@ -55,5 +55,7 @@ def test_the_turns_are_the_steady_steps_each_once_and_nothing_else(job: dict[str
 def test_in_turns_the_windows_are_short(job: dict[str, Any]) -> None:
     sample(job, lambda: None)
     assert windows.WINDOW_SECONDS == gate_driver.TURN_SECONDS < 0.1
+    # However long a gate measures: five seconds would have windows of half a second.
+    assert windows.window_steps(0.001, 5.0) == 50
     assert windows.REPORT_SECONDS == 0.0
     assert timing.steady is windows.steady

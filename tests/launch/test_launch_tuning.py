@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import orjson
 import pytest
@@ -230,6 +231,53 @@ def test_what_is_left_is_counted_before_and_between(place):
     assert Search(suite, base, store).missing_of_all() == 5
     tune(suite, base, store, Launcher(store), silent)
     assert Search(suite, base, store).missing_of_all() == 0
+
+
+def test_the_disk_of_a_search_is_that_of_its_trials_and_its_parents_weights(place):
+    from harness.cli.disk import disk_bytes
+    from harness.cli.tuning import search_left
+
+    suite, base, store = place(trials=4, replicates=2)
+    ready = SimpleNamespace(suite=suite, plan=base)
+    counts = dict.fromkeys(suite.arms, 1_000_000)
+
+    def bytes_left():
+        return disk_bytes(base, {}, {}, 1, counts, search_left(ready, store))
+
+    # Two arms, four settings, two replicates; the plan itself has two arms and two replicates. A checkpoint is 16 MB.
+    assert bytes_left() == (16 + 4) * 20_000 + 16_000_000
+    tune(suite, base, store, Launcher(store, stops_after=5), silent)
+    assert bytes_left() == (11 + 4) * 20_000 + 16_000_000
+    tune(suite, base, store, Launcher(store), silent)
+    assert search_left(ready, store) is None and bytes_left() == 4 * 20_000 + 16_000_000
+
+
+def test_rounds_of_a_search_that_nobody_knows_yet_take_disk_too(place):
+    from harness.cli.tuning import search_left
+
+    suite, base, store = place(trials=30, method="tpe")
+    left = search_left(SimpleNamespace(suite=suite, plan=base), store)
+    # The first rounds are drawn beforehand; all are 2 arms of 30 settings.
+    assert 0 < len(left.plan.trials) < 60 and len(left.plan.trials) + left.later == 60
+
+
+def test_the_weights_of_a_searchs_parents_take_disk(tmp_path):
+    from harness.cli.disk import disk_bytes
+    from harness.cli.tuning import search_left
+
+    path = tmp_path / "suite.toml"
+    child = '[arms.child]\nteacher = { arm = "big" }\ntricks = ["knowledge-distillation"]\n'
+    big = '[arms.big]\ncompared = false\nbackbone = { name = "simple-cnn", width = 16 }\n'
+    text = SUITE.format(trials=3, method="quasi-random", replicates=1)
+    path.write_text(text.replace("[tuning]\n", f"{big}{child}[tuning]\n", 1))
+    suite = load(path)
+    manifest = {**MANIFEST, "modalities": {"image": {"shape": [1, 8, 8], "dtype": "uint8"}}}
+    base = expand(suite, dict.fromkeys(suite.arms, manifest))
+    left = search_left(SimpleNamespace(suite=suite, plan=base), Store(tmp_path / "results"))
+    counts = {"plain": 1, "smooth": 1, "child": 1, "big": 1_000_000}
+    without = disk_bytes(base, {}, {}, 1, counts)
+    # Three arms of three settings and one more teacher, whose weights of 4 MB stay.
+    assert disk_bytes(base, {}, {}, 1, counts, left) - without == 10 * 20_000 + 4_000_000
 
 
 def test_only_the_chosen_arms_are_tuned(place):

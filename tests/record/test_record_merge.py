@@ -10,7 +10,7 @@ from harness.board import build, render
 from harness.errors import StoreError
 from harness.record.merge import merge
 from harness.record.plans import plan_hash
-from harness.record.record import dead_outcome, timing_record, trial_record
+from harness.record.record import canonical, dead_outcome, seal, timing_record, trial_record
 from harness.record.store import Store
 from harness.record.unlike import flatten, unlike_plans
 
@@ -341,3 +341,50 @@ def test_a_folder_without_a_plan_and_itself_are_refused(machine, tmp_path):
 def test_flatten_names_every_leaf():
     leaves = dict(flatten(orjson.loads('{"a": [{"b": 1}, 2], "c": {}, "d": null}')))
     assert leaves == {"a[0].b": 1, "a[1]": 2, "c": {}, "d": None}
+
+
+def rewrite(path, **changes):
+    """Seal a record anew with other content, under its own name."""
+    record = {**orjson.loads(path.read_bytes()), **changes}
+    path.write_bytes(canonical(seal({k: v for k, v in record.items() if k != "content_hash"})))
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_what_contradicts_the_plan_is_told_and_left_and_takes_no_good_ones_place(machine, dry_run):
+    first, second = machine("a"), machine("b")
+    for replicate in range(3):
+        path = second.trial("plain", replicate, 99.0, at="11:00")
+        rewrite(
+            path,
+            **[{"suite": "t"}, {"replicate": 3}, {"refs": {"recipe": None, "manifest": None}}][replicate],
+        )
+    second.trial("mixup", 0)
+    rewrite(second.timing("plain", 0), plan="0" * 16)
+    kept = first.trial("plain", 0, 70.0, at="12:00")
+    bytes_before = kept.read_bytes()
+    [told] = merge(first.folder, [second.folder], dry_run=dry_run)["from"]
+    assert told["copied"] == {"trials": 1, "timings": 0} and not told["damaged"]
+    reasons = {one["path"]: one["reason"] for one in told["misfits"]}
+    assert reasons == {
+        "trials/plain-0/0.json": "of another suite: it says 't', the plan 's'",
+        "trials/plain-1/0.json": "of another replicate: it says 3, the plan 1",
+        "trials/plain-2/0.json": "it names no recipe and no manifest: with what it was made is not known",
+        f"timings/{second.plan['hash']}/0-plain.json": f"of another plan: it says '{'0' * 16}', the plan "
+        f"'{second.plan['hash']}'",
+    }
+    assert kept.read_bytes() == bytes_before and len(list(kept.parent.iterdir())) == 1
+    assert not first.store.trial_folder("plain-1").exists()
+    # Nothing is lost: what was left is where it was.
+    assert all((second.folder / path).is_file() for path in reasons)
+    if not dry_run:
+        assert top1(first.folder, "plain")["mean"] == 70.0 and not board(first.folder)["set_aside"]
+
+
+def test_what_contradicts_the_plan_in_the_target_is_no_second_end_and_makes_room_beside(machine):
+    first, second = machine("a"), machine("b")
+    path = first.trial("plain", 0, 99.0, at="11:00")
+    rewrite(path, suite="t")
+    second.trial("plain", 0, 70.0)
+    told = merge(first.folder, [second.folder])
+    assert told["ended_twice"] == 0 and told["from"][0]["beside"]["trials"] == 1
+    assert path.is_file() and top1(first.folder, "plain")["mean"] == 70.0

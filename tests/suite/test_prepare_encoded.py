@@ -80,6 +80,7 @@ ARRAYS = {"train.image.npy", "test.image.npy"}
 BESIDE = {
     "manifest.json",
     "encoded.json",
+    "sources.json",
     *(f"{split}.{name}.npy" for split in ("train", "test") for name in ("labels", "rows", "image.digests")),
 }
 
