@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.board.columns import (
     Columns,
+    Moments,
     columns_of,
+    each,
     minus,
     moments_of,
     shares_of,
-    sizes_by_row,
+    sizes_of,
     sums_of,
     taking,
     totals_of,
+    turned,
 )
 from harness.board.rows import shown
 from harness.board.select import ArmTrials, value_at
@@ -24,7 +27,8 @@ from harness.board.statistics import estimate, student_t_quantile
 from harness.record.attempt import BINS, Attempt
 
 Json = dict[str, Any]
-Arms = Mapping[str, Json]
+_Rates = tuple[list[int], Columns]
+"""Replicates, and by class the per cent of its examples that each got right; NaN for a class without examples."""
 
 MOST_CLASSES = 200
 """Above so many classes there are no half-widths: the board is to stay readable by a program, too."""
@@ -53,15 +57,22 @@ def by_class_of(plan: Mapping[str, Any], trials: Mapping[str, ArmTrials], alpha:
         for name, arm in arms.items()
         if arm.get("data") in tests
     }
+    against = {name: str(arms[name].get("against") or plan.get("baseline")) for name in rates}
+    good = {name: list(trials[name].good.values()) for name in rates}
+    parts = zip(
+        rates,
+        each(moments_of, [columns for _, columns in rates.values()]),
+        each(moments_of, [_differences(rates, name, other) for name, other in against.items()]),
+        _reliabilities(good.values(), alpha),
+        strict=True,
+    )
     told = {}
-    for name, own in rates.items():
-        good = list(trials[name].good.values())
-        against = str(arms[name].get("against") or plan.get("baseline"))
+    for name, accuracy, difference, reliability in parts:
         found = {
-            **_accuracy(own, alpha),
-            **_difference(own, rates.get(against, ([], [])) if against != name else ([], []), alpha),
-            "confusion": _confusion(good, len(tests[arms[name]["data"]]["names"])),
-            **_reliability(good, alpha),
+            **_in_points("accuracy", "half_width", accuracy, alpha),
+            **_in_points("difference", "difference_half_width", difference, alpha),
+            "confusion": _confusion(good[name], len(tests[arms[name]["data"]]["names"])),
+            **reliability,
         }
         if any(found.values()):
             told[name] = {"data": arms[name]["data"], **found}
@@ -77,8 +88,7 @@ def _test_of(manifest: Json) -> Json:
     }
 
 
-def _rates(trials: ArmTrials, counts: Sequence[Any]) -> tuple[list[int], Columns]:
-    """Return replicates, and by class the per cent of it that each got right; NaN for a class without examples."""
+def _rates(trials: ArmTrials, counts: Sequence[Any]) -> _Rates:
     if not counts or not all(type(count) is int and count >= 0 for count in counts):
         return [], []
     length = len(counts) * array("i").itemsize
@@ -86,19 +96,15 @@ def _rates(trials: ArmTrials, counts: Sequence[Any]) -> tuple[list[int], Columns
     return list(rows), shares_of(columns_of(list(rows.values()), "i"), counts) if rows else []
 
 
-def _accuracy(own: tuple[list[int], Columns], alpha: float) -> Json:
-    mean, half = _over_replicates(own[1], alpha)
-    return {"accuracy": mean, "half_width": half}
+def _differences(rates: Mapping[str, _Rates], name: str, against: str) -> Columns:
+    """Return an arm's rates less those of the arm that it is compared with, at the replicates that both have."""
+    own, other = rates[name], rates.get(against, ([], []))
+    if name == against or len(own[1]) != len(other[1]):
+        return []
+    return minus(_common(own, other), _common(other, own))
 
 
-def _difference(own: tuple[list[int], Columns], other: tuple[list[int], Columns], alpha: float) -> Json:
-    is_like = len(own[1]) == len(other[1]) > 0
-    columns = minus(_common(own, other), _common(other, own)) if is_like else []
-    mean, half = _over_replicates(columns, alpha)
-    return {"difference": mean, "difference_half_width": half}
-
-
-def _common(own: tuple[list[int], Columns], other: tuple[list[int], Columns]) -> Columns:
+def _common(own: _Rates, other: _Rates) -> Columns:
     """Return the columns of one side at the replicates that both have."""
     if own[0] == other[0]:
         return own[1]
@@ -106,19 +112,17 @@ def _common(own: tuple[list[int], Columns], other: tuple[list[int], Columns]) ->
     return taking(own[1], [place for place, replicate in enumerate(own[0]) if replicate in wanted])
 
 
-def _over_replicates(
-    columns: Columns, alpha: float
-) -> tuple[list[float | None] | None, list[float | None] | None]:
-    """Return means and half-widths by column; None where there is no row, null for a class without examples."""
-    if not len(columns) or not len(columns[0]):
-        return None, None
-    told, count = moments_of(columns), len(columns[0])
+def _in_points(mean: str, half_width: str, told: Sequence[Moments], alpha: float) -> Json:
+    """Return means and half-widths by class; None where there is no row, null for a class without examples."""
+    count = max((one.size for one in told), default=0)
+    if not count:
+        return {mean: None, half_width: None}
     means = [_rounded(one.mean) for one in told]
-    if len(columns) > MOST_CLASSES or count < 2:
-        return means, None
+    if len(told) > MOST_CLASSES or count < 2:
+        return {mean: means, half_width: None}
     factor = student_t_quantile(alpha / 2, count - 1) / math.sqrt(count)
     halves = [None if one.mean is None else factor * math.sqrt(one.squares / (count - 1)) for one in told]
-    return means, list(map(_rounded, halves))
+    return {mean: means, half_width: list(map(_rounded, halves))}
 
 
 def _confusion(good: Sequence[Attempt], classes: int) -> list[list[float]] | None:
@@ -132,36 +136,46 @@ def _confusion(good: Sequence[Attempt], classes: int) -> list[list[float]] | Non
     return [[round(one / (sum(row) or 1.0), 4) for one in row] for row in rows]
 
 
-def _reliability(good: Sequence[Attempt], alpha: float) -> Json:
-    """Return confidence and accuracy by bin over all good replicates, and the expected calibration error.
+def _reliabilities(arms: Iterable[Sequence[Attempt]], alpha: float) -> Iterator[Json]:
+    """Yield by arm confidence and accuracy by bin over its replicates, and the expected calibration error.
 
     The error is that of Naeini et al. 2015, the sum over bins of |accuracy - confidence| times the bin's share: of
     each replicate for itself, then the mean, since pooling would average the replicates' errors away.
     """
-    tables = [one.reliability for one in good if one.reliability]
-    # All of one arm have as many bins; of a plugin's own the first says how many.
-    tables = [table for table in tables if len(table) == len(tables[0])]
-    if not tables:
-        return {"reliability": None, "calibration_error": None}
-    columns = columns_of(tables)
-    bins = len(columns) // len(BINS)
-    counts, correct, confidence = columns[:bins], columns[bins : 2 * bins], columns[2 * bins :]
-    sums = [sums_of(part) for part in (counts, correct, confidence)]
-    away, totals = sizes_by_row(minus(correct, confidence)), sizes_by_row(counts)
-    errors = [100.0 * size / total for size, total in zip(away, totals, strict=True)]
-    total = math.fsum(sums[0])
-    return {
-        "reliability": [
+    tables = list(map(_bins, arms))
+    counts, correct, confidence = (
+        [table[at * len(table) // len(BINS) :][: len(table) // len(BINS)] for table in tables]
+        for at in range(len(BINS))
+    )
+    parts = zip(
+        each(sums_of, tables),
+        each(sums_of, [turned(sizes_of(minus(*pair))) for pair in zip(correct, confidence, strict=True)]),
+        each(sums_of, map(turned, counts)),
+        strict=True,
+    )
+    for sums, away, totals in parts:
+        errors = [100.0 * size / total for size, total in zip(away, totals, strict=True)]
+        bins = len(sums) // len(BINS)
+        whole = math.fsum(sums[:bins])
+        filled = [
             {
                 "confidence": round(confident / count, 4),
                 "accuracy": round(right / count, 4),
-                "share": round(count / total, 4),
+                "share": round(count / whole, 4),
             }
-            for count, right, confident in zip(*sums, strict=True)
+            for count, right, confident in zip(*(sums[at * bins :][:bins] for at in range(3)), strict=True)
             if count
-        ],
-        "calibration_error": shown(estimate(errors, alpha)),
-    }
+        ]
+        yield {
+            "reliability": filled if errors else None,
+            "calibration_error": shown(estimate(errors, alpha)),
+        }
+
+
+def _bins(good: Sequence[Attempt]) -> Columns:
+    """Return the columns of `Attempt.reliability`; a plugin may have other bins, as many as its first record says."""
+    rows = [one.reliability for one in good if one.reliability]
+    return columns_of([row for row in rows if len(row) == len(rows[0])])
 
 
 def _rounded(value: float | None) -> float | None:

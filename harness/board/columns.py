@@ -9,15 +9,20 @@ from __future__ import annotations
 import math
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from operator import mul, sub
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from harness.board.statistics import mean_of
 
 Column = Sequence[float]
 Columns = Sequence[Column]
 """A list of columns, or an array of numpy's, (columns, rows)."""
+
+AT_ONCE = 1 << 17
+"""Numbers that numpy is handed at once: what it makes of them stays in the processor's cache."""
+T = TypeVar("T")
 
 
 class Moments(NamedTuple):
@@ -82,11 +87,47 @@ def taking(columns: Columns, places: Sequence[int]) -> Columns:
     return [[column[place] for place in places] for column in columns]
 
 
-def sizes_by_row(columns: Columns) -> list[float]:
-    """Return the sum of each row's absolute numbers."""
+def sizes_of(columns: Columns) -> Columns:
+    """Return each number without its sign."""
     if numpy := _numpy_of(columns):
-        return _sums(numpy, numpy.abs(columns).T)
-    return [math.fsum(map(abs, row)) for row in zip(*columns, strict=True)]
+        found: Columns = numpy.abs(columns)
+        return found
+    return [array("d", map(abs, column)) for column in columns]
+
+
+def turned(columns: Columns) -> Columns:
+    """Return the rows as columns."""
+    if numpy := _numpy_of(columns):
+        found: Columns = numpy.transpose(columns)
+        return found
+    return list(zip(*columns, strict=True))
+
+
+def each(told_of: Callable[[Columns], list[T]], tables: Iterable[Columns]) -> Iterator[list[T]]:
+    """Yield what `told_of` says of the columns of each table, having numpy look at several small ones at once."""
+    together: list[Columns] = []
+    for table in tables:
+        if together and not _fits(table, together):
+            yield from _each(told_of, together)
+            together = []
+        together.append(table)
+    yield from _each(told_of, together)
+
+
+def _fits(table: Columns, others: Sequence[Columns]) -> bool:
+    """Return whether a table may be put below others: all are numpy's, of equally many rows, and few in sum."""
+    if not all(map(_numpy_of, (table, others[0]))) or not len(table) or not len(others[0]):
+        return False
+    rows = len(table[0])
+    return rows == len(others[0][0]) and rows * (len(table) + sum(map(len, others))) <= AT_ONCE
+
+
+def _each(told_of: Callable[[Columns], list[T]], tables: Sequence[Columns]) -> Iterator[list[T]]:
+    if len(tables) < 2:
+        yield from map(told_of, tables)
+        return
+    told = iter(told_of(sys.modules["numpy"].concatenate(tables)))
+    yield from (list(islice(told, len(table))) for table in tables)
 
 
 def sums_of(columns: Columns) -> list[float]:
@@ -98,7 +139,7 @@ def sums_of(columns: Columns) -> list[float]:
 
 def moments_of(columns: Columns) -> list[Moments]:
     """Return what each column says in sum; nearly all have nothing but finite numbers, and are taken at once."""
-    if (numpy := _numpy_of(columns)) and len(columns):
+    if (numpy := _numpy_of(columns)) and len(columns) and len(columns[0]):
         count = len(columns[0])
         sums = sums_of(columns)
         with numpy.errstate(over="ignore", invalid="ignore"):
@@ -115,7 +156,7 @@ def moments_of(columns: Columns) -> list[Moments]:
 
 def _moments(column: Column) -> Moments:
     values = column if math.isfinite(_sum(column)) else [one for one in column if math.isfinite(one)]
-    if not values:
+    if not len(values):
         return Moments(0, None, 0.0)
     mean = mean_of(values)
     away = [value - mean for value in values]

@@ -4,39 +4,39 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from harness.board.columns import Columns, columns_of, moments_of
+from harness.board.columns import Moments, columns_of, each, moments_of
 from harness.board.measures import gradient_norms_of
+from harness.board.select import rests_of
 from harness.board.statistics import student_t_quantile
 from harness.record.attempt import CURVES, Attempt
 
 _NUMBERS = frozenset({int, float})
 
 
-def curves_of(attempts: Iterable[Attempt], alpha: float = 0.05) -> dict[str, Any]:
-    """Return `epoch` and, for each curve, `mean`, `low` and `high` lists; null where no replicate has a value.
+def curves_of(arms: Mapping[str, Iterable[Attempt]], alpha: float = 0.05) -> dict[str, dict[str, Any]]:
+    """Return by arm `epoch` and, for each curve, `mean`, `low` and `high` lists; null where no replicate has a value.
 
     `low` and `high` bound the t interval of the mean at level 1 - `alpha`, each epoch for itself; they are null where
     one replicate says nothing about spread, and where it is beyond any float.
 
     Where gradient norms were asked for, `gradient_norms` holds their means by layer.
     """
-    attempts = list(attempts)
-    told = {id(one.rest): one.rest["epoch"] for one in attempts}.values()
-    columns = columns_of(_even([one.curves for one in attempts]))
-    epochs = len(columns) // len(CURVES)
-    axes = [axis for axis in told if _is_axis(axis)]
-    curves = {
-        "epoch": list(max(axes, key=len, default=[])),
-        **{
-            name: _over_replicates(columns[place * epochs :][:epochs], alpha)
-            for place, name in enumerate(CURVES)
-        },
-    }
-    norms = gradient_norms_of(attempts)
-    return {**curves, "gradient_norms": norms} if norms else curves
+    attempts = {arm: list(own) for arm, own in arms.items()}
+    tables = (columns_of(_even([one.curves for one in own])) for own in attempts.values())
+    found = {}
+    for (arm, own), told in zip(attempts.items(), each(moments_of, tables), strict=True):
+        epochs = len(told) // len(CURVES)
+        axes = [epoch for rest in rests_of(own) if _is_axis(epoch := rest["epoch"])]
+        found[arm] = {
+            "epoch": list(max(axes, key=len, default=[])),
+            **{name: _curve(told[at * epochs :][:epochs], alpha) for at, name in enumerate(CURVES)},
+        }
+        if norms := gradient_norms_of(own):
+            found[arm]["gradient_norms"] = norms
+    return found
 
 
 def _is_axis(epochs: Any) -> bool:
@@ -57,8 +57,7 @@ def _even(rows: Sequence[bytes]) -> Sequence[bytes]:
     ]
 
 
-def _over_replicates(columns: Columns, alpha: float) -> dict[str, list[float | None]]:
-    told = moments_of(columns)
+def _curve(told: Sequence[Moments], alpha: float) -> dict[str, list[float | None]]:
     halves = [_half_width(*one, alpha) for one in told]
     pairs = [(one.mean, half) for one, half in zip(told, halves, strict=True)]
     return {

@@ -161,7 +161,7 @@ def build(
 
 def _apart(study: Study) -> Iterator[Any]:
     """Yield the curves, the classes and the splits: no verdict hangs on them."""
-    yield {arm: curves_of(study.trials[arm].good.values(), study.rules.alpha) for arm in study.arms}
+    yield curves_of({arm: study.trials[arm].good.values() for arm in study.arms}, study.rules.alpha)
     yield by_class_of(study.plan, study.trials, study.rules.alpha)
     yield splits_of(study.trials, study.rounds, study.rules.seed)
 

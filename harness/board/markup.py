@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
+
 from markupsafe import Markup, escape
 
 from harness.board.wording import plain
 
 EMPTY = Markup("")
+_SPECIAL = re.compile("[&<>'\"]")
 
 
 def text(value: object) -> Markup:
     """Return a value as HTML text; line breaks stay, other control characters show as escapes."""
-    if isinstance(value, Markup):
-        return value
-    return Markup("\n").join(escape(plain(line)) for line in str(value).split("\n"))
+    return value if isinstance(value, Markup) else Markup(_escaped(value))
 
 
 def tag(name: str, *children: object, **attributes: object) -> Markup:
@@ -22,12 +24,28 @@ def tag(name: str, *children: object, **attributes: object) -> Markup:
     A float is written with at most two decimals: a hundredth of a pixel is enough.
     """
     written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{text(_short(value))}"'
-        for key, value in attributes.items()
-        if value is not None
+        [
+            f' {_attribute(key)}="{_escaped(_short(value))}"'
+            for key, value in attributes.items()
+            if value is not None
+        ]
     )
-    inner = "".join(text(child) for child in children)
-    return Markup(f"<{name}{written}>{inner}</{name}>")
+    return Markup(f"<{name}{written}>{''.join(map(_escaped, children))}</{name}>")
+
+
+def _escaped(value: object) -> str:
+    """Return a value as HTML, in a plain string: a page has a hundred thousand pieces, and makes `Markup` of few."""
+    if isinstance(value, Markup):
+        return value
+    written = str(value)
+    if written.isprintable() and not _SPECIAL.search(written):
+        return written
+    return "\n".join([escape(plain(line)) for line in written.split("\n")])
+
+
+@cache
+def _attribute(key: str) -> str:
+    return key.rstrip("_").replace("_", "-")
 
 
 def join(parts: list[Markup]) -> Markup:

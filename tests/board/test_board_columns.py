@@ -37,7 +37,7 @@ def told() -> dict[str, Any]:
         "totals": columns.totals_of(packed(COUNTS)),
         "shares": listed(columns.shares_of(counts, [7, 0, 1, 3])),
         "minus": listed(columns.minus(whole[:2], whole[2:4])),
-        "sizes": columns.sizes_by_row(columns.minus(whole[:2], whole[2:4])),
+        "sizes": columns.sums_of(columns.turned(columns.sizes_of(columns.minus(whole[:2], whole[2:4])))),
         "taking": listed(columns.taking(whole, [3, 199])),
     }
 
@@ -113,3 +113,23 @@ def test_what_is_beyond_any_float_and_what_is_nothing(rows: int) -> None:
     assert two.mean == (rows - 1) / 2
     assert list(columns.columns_of([])) == []
     assert columns.moments_of([]) == []
+
+
+def test_tables_are_told_alike_alone_and_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = [
+        columns.columns_of(packed(DRAW.normal(size=(rows, width))))
+        for rows, width in ((70, 2), (70, 3), (70, 1), (90, 2), (3, 2), (3, 1), (70, 2))
+    ]
+    tables.insert(2, [])
+    asked: list[int] = []
+
+    def told_of(table: columns.Columns) -> list[columns.Moments]:
+        asked.append(len(table))
+        return columns.moments_of(table)
+
+    alone = [columns.moments_of(table) for table in tables]
+    assert list(columns.each(told_of, tables)) == alone
+    assert asked == [5, 0, 1, 2, 2, 1, 2]  # the first two together
+    monkeypatch.setattr(columns, "AT_ONCE", 0)
+    assert list(columns.each(told_of, tables)) == alone
+    assert list(columns.each(told_of, [])) == []

@@ -12,13 +12,17 @@ from harness.board.curves import curves_of
 from harness.record.attempt import CURVES, Attempt, attempt_of
 
 
+def told_of(attempts: list[Attempt]) -> dict[str, Any]:
+    return curves_of({"arm": attempts})["arm"]
+
+
 def record_of(*values: Any, epoch: Any = (1, 2, 3)) -> Attempt:
     record = {"curves": {"epoch": list(epoch), **{name: list(values) for name in CURVES}}}
     return attempt_of(record)
 
 
 def test_each_epoch_has_the_t_interval_of_its_replicates() -> None:
-    found = curves_of([record_of(2.0, 1.0, None), record_of(3.0, 1.5, 0.5), record_of(2.5, 2.0, 0.75)])
+    found = told_of([record_of(2.0, 1.0, None), record_of(3.0, 1.5, 0.5), record_of(2.5, 2.0, 0.75)])
     low, high = stats.t.interval(0.95, 2, 2.5, stats.sem([2.0, 3.0, 2.5]))
     told = found["train_loss"]
     assert (told["mean"][0], told["low"][0], told["high"][0]) == pytest.approx((2.5, low, high))
@@ -31,7 +35,7 @@ def test_each_epoch_has_the_t_interval_of_its_replicates() -> None:
 def test_a_loss_near_the_largest_float_keeps_its_mean_and_loses_its_interval(
     values: tuple[float, float],
 ) -> None:
-    told = curves_of([record_of(one) for one in values])["train_loss"]
+    told = told_of([record_of(one) for one in values])["train_loss"]
     assert told["mean"] == [pytest.approx(values[0] / 2 + values[1] / 2)]
     if values[0] != values[1]:
         assert told["low"] == told["high"] == [None]
@@ -40,5 +44,18 @@ def test_a_loss_near_the_largest_float_keeps_its_mean_and_loses_its_interval(
 
 def test_epochs_that_are_no_numbers_are_no_axis() -> None:
     strange = record_of(2.0, 1.0, 0.5, epoch=[None, "x", 3, 4])
-    assert curves_of([record_of(2.0, 1.0, 0.5), strange])["epoch"] == [1, 2, 3]
-    assert curves_of([strange])["epoch"] == []
+    assert told_of([record_of(2.0, 1.0, 0.5), strange])["epoch"] == [1, 2, 3]
+    assert told_of([strange])["epoch"] == []
+
+
+def test_arms_are_told_alike_alone_and_together() -> None:
+    """Small tables of many replicates are looked at together; what an arm says hangs on none of the others."""
+    draw = np.random.default_rng(0)
+    arms = {
+        f"{count} {epochs}": [
+            record_of(*row, epoch=range(epochs)) for row in draw.normal(size=(count, epochs))
+        ]
+        for count in (1, 70, 70, 80)
+        for epochs in (3, 5)
+    } | {"none": []}
+    assert curves_of(arms) == {arm: told_of(own) for arm, own in arms.items()}
