@@ -22,9 +22,10 @@ _NAME, _OF = "name", "of"
 
 
 def with_cells_in_words(board: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a board in which the components that its cells hold are words, in its rows and its aggregate's tasks."""
+    """Return a board in which the components that its cells hold are words, in its rows, tasks and claims."""
     tasks = (board.get("aggregate") or {}).get("tasks") or []
-    cells = [one.get("cell") or {} for one in (*board["rows"], *tasks)]
+    claims = board.get("claims") or []
+    cells = [one.get("cell") or {} for one in (*board["rows"], *tasks, *claims)]
     if not any(isinstance(value, dict | list) for cell in cells for value in cell.values()):
         return board
     words = iter(cells_in_words(cells))
@@ -32,6 +33,8 @@ def with_cells_in_words(board: Mapping[str, Any]) -> Mapping[str, Any]:
     told = {**board, "rows": rows}
     if tasks:
         told["aggregate"] = {**board["aggregate"], "tasks": [_with_cell(task, next(words)) for task in tasks]}
+    if claims:
+        told["claims"] = [_with_cell(claim, next(words)) for claim in claims]
     return told
 
 

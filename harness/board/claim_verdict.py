@@ -28,6 +28,7 @@ def judge_claim(claim: Json, comparison: Comparison, rules: Rules) -> tuple[str 
     if verdict is None or comparison.difference is None:
         return verdict, reason
     if comparison.verdict in ("better", "worse"):
+        # Of a few rounds or pairs that differ wildly, the signs may be clear and the size not at all.
         return verdict, reason + still_contains(
             comparison.difference, "1" if claim["unit"] == "ratio" else "0"
         )
@@ -45,6 +46,8 @@ def _judge(claim: Json, comparison: Comparison, rules: Rules) -> tuple[str | Non
         found += f", Holm p = {p:.2g} ≤ {rules.alpha:g}"
         if (estimate.mean > 0) != (effect > 0):
             return "contradicted", f"{found}: the other way"
+        if still_contains(estimate, ""):
+            return "not resolved", f"{found}: the sign is the claimed one, of its size nothing is known"
         ends = [end for end in (estimate.low, estimate.high) if end is not None]
         nearest_end = max(ends) if effect > 0 else min(ends)
         limit = _written(nearest_end, ratio)

@@ -13,7 +13,7 @@ _METRICS = {"top1": "top-1", "images_per_second": "images/s", "peak_memory": "me
 
 def claim_cells(claim: Mapping[str, Any]) -> tuple[str, ...]:
     """Return one claim as the cells under `HEADINGS`: plain text, to be escaped by whoever shows it."""
-    arms = f"{claim['arm']} against {claim['against']}" if claim["arm"] else wording.ABSENT
+    arms = f"{claim['arm']} against {claim['against']}{at_cell(claim)}" if claim["arm"] else wording.ABSENT
     return (
         str(claim["name"]),
         arms,
@@ -22,6 +22,12 @@ def claim_cells(claim: Mapping[str, Any]) -> tuple[str, ...]:
         _measured(claim),
         claim["verdict"] or "no verdict",
     )
+
+
+def at_cell(claim: Mapping[str, Any]) -> str:
+    """Return ` at optimizer.lr = 0.05`: of a grid, the one cell in which the claim was tested; else nothing."""
+    cell = wording.cell(claim)
+    return f" at {cell}" if cell else ""
 
 
 def claim_remark(claim: Mapping[str, Any]) -> str:

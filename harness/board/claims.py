@@ -4,9 +4,10 @@ A claim compares two arms, any two, by paired differences in points of accuracy 
 the timing pass. The claims that the suite calls testable are a family of their own, declared before the run: sign-flip
 tests with Holm over it, Student t intervals simultaneous over it (PROTOCOL.md).
 
-*Reproduced*: significant with the claimed sign, beyond the margin, and the interval holds the claimed effect or lies
-beyond it. *Weaker*: significant with that sign, and the interval wholly below the claim. *Contradicted*: significant
-with the other sign, or equal by two one-sided tests though more is claimed. Anything else is *not resolved*.
+*Reproduced*: significant with the claimed sign, beyond the margin, and the interval, which no longer holds 0, holds the
+claimed effect or lies beyond it. *Weaker*: significant with that sign, and the interval above 0 and wholly below the
+claim. *Contradicted*: significant with the other sign, or equal by two one-sided tests though more is claimed. Anything
+else is *not resolved*.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.board import rows
+from harness.board import rows, wording
 from harness.board.claim_verdict import beside_table, judge_claim
 from harness.board.data import has_other_test
 from harness.board.interim import rounds_planned, wait_for_replicates, wait_for_rounds
@@ -77,8 +78,9 @@ def claims_of(plan: Mapping[str, Any], measured: Measured, rules: Rules) -> list
         rules: What the plan fixed; the family here is that of the claims, not that of the arms.
 
     Returns:
-        Each `{name, source, arm, against, metric, unit, claimed, measured, p, p_holm, verdict, reason}`, `measured`
-        being `{mean, low, high, count}` in the claim's unit or None. The verdict is None where none can be backed, and
+        Each `{name, source, arm, against, metric, unit, claimed, measured, p, p_holm, verdict, reason}`, and `cell`
+        where the arm is one of a grid's: the claim is tested there alone. `measured` is `{mean, low, high, count}` in
+        the claim's unit or None. The verdict is None where none can be backed, and
         the reason says why.
     """
     claims, family, arms = plan.get("claims") or [], claims_family(plan), rules.family
@@ -98,6 +100,8 @@ def claims_of(plan: Mapping[str, Any], measured: Measured, rules: Rules) -> list
     for index, claim in enumerate(claims):
         comparison = comparisons.get(index)
         one = _told(claim, comparison, untestable.get(index), rules)
+        if cell := measured.arms.get(claim["arm"], {}).get("cell"):
+            one["cell"] = cell
         if comparison is not None and comparison.verdict is not None:
             if claim["metric"] == "images_per_second":
                 one["reason"] += short_of_steady(number_at(plan, "timing", "seconds"))
@@ -149,6 +153,8 @@ def _differences(claim: Json, measured: Measured) -> list[float]:
     if not all(side in measured.trials for side in sides):
         return []
     own, other = (measured.trials[side] for side in sides)
+    if not own.good or not other.good:
+        return []  # chance against chance is no measurement: as in the table, nothing is told of them
     return rows.paired(own, other, *(measured.chances[side] for side in sides))
 
 
@@ -157,7 +163,12 @@ def _refusal(
 ) -> str | None:
     """Return why a claim gets no verdict, or None."""
     if not plan.get("verdicts"):
-        return f"no verdict: {plan.get('verdicts_reason') or 'the plan asks for none'}"
+        told = f"no verdict: {plan.get('verdicts_reason') or 'the plan asks for none'}"
+        replicates = number_at(plan, "replicates")
+        # The table's reason speaks of its own family; that of the claims may take more.
+        is_short = replicates is not None and replicates < rules.needed
+        theirs = f"; {wording.counted(rules.family, 'claim')} take {rules.needed} replicates"
+        return told + theirs if is_short else told
     for side in (claim["arm"], claim["against"]):
         row = measured.board_rows.get(side)
         if row is None:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from harness.board import aggregate_words, wording
 from harness.board.chart_profile import profiles
-from harness.board.claim_words import claim_cells, family_note
+from harness.board.claim_words import at_cell, claim_cells, family_note
 from harness.board.host_words import entries_in_words
 from harness.board.html_table import anchor
 from harness.board.markup import EMPTY, tag
@@ -60,7 +60,7 @@ def claims(board: Json) -> Markup:
     rows = []
     for claim in board["claims"]:
         name, _, metric, claimed, measured, _ = claim_cells(claim)
-        against = f"against {claim['against']}, " if claim.get("against") else ""
+        against = f"against {claim['against']}{at_cell(claim)}, " if claim.get("against") else ""
         source = tag("span", claim.get("source") or "", class_="faint below")
         rows.append(
             (

@@ -18,7 +18,7 @@ import orjson
 
 from harness.errors import StoreError
 from harness.record import files
-from harness.record.plans import read_plan
+from harness.record.plans import misfit_of, read_plan
 from harness.registry.digests import digest_json
 
 Json = dict[str, Any]
@@ -30,7 +30,7 @@ _RULES = ("family", "alpha", "margin_points", "replicates")
 def note_plan(root: Path, plan: Mapping[str, Any]) -> None:
     """Add the line of a plan that is about to be stored for the first time; one that has a line keeps it.
 
-    What a search stores is not noted: no board is made of it.
+    What a search stores is not noted, nor what contradicts itself: no board is made of it.
 
     Args:
         root: The results folder of one suite.
@@ -39,7 +39,7 @@ def note_plan(root: Path, plan: Mapping[str, Any]) -> None:
     Raises:
         StoreError: Where the disk refuses.
     """
-    if _is_search(plan) or any(line["plan"] == plan["hash"] for line in _lines(root)):
+    if misfit_of(plan) or _is_search(plan) or any(line["plan"] == plan["hash"] for line in _lines(root)):
         return
     files.append_line(_path(root), orjson.dumps(_line(root, plan)))
 
@@ -163,7 +163,7 @@ def _judged(plan: Mapping[str, Any]) -> set[str]:
 def _compared(plan: Mapping[str, Any]) -> list[str]:
     return [
         arm["name"]
-        for arm in plan.get("arms", [])
+        for arm in plan["arms"]
         if arm.get("compared", True) and arm["name"] != (arm.get("against") or plan.get("baseline"))
     ]
 

@@ -45,7 +45,7 @@ def read_plan(path: Path) -> Json:
             f"{path}: the plan was edited or damaged after it was written: its content has the hash {found}; "
             "restore the file, or run the suite again to write it anew"
         )
-    if reason := _misfit(value):
+    if reason := misfit_of(value):
         raise StoreError(f"{path}: the plan contradicts itself: {reason}; run the suite again")
     return value
 
@@ -61,7 +61,7 @@ def trial_ids(folder: Path) -> set[str]:
     return found
 
 
-def _misfit(plan: Mapping[str, Any]) -> str | None:
+def misfit_of(plan: Mapping[str, Any]) -> str | None:
     """Return what of a plan its readers would fall over: arms without a name, trials of no arm."""
     try:
         arms = {arm["name"] for arm in plan["arms"]}

@@ -127,15 +127,17 @@ class Watch:
 
     def note(self, event: str, path: Path, writes: bool) -> None:
         """Take down what an audit event tells of an absolute path."""
-        if not self._counts(path):
-            return
         name = str(path)
+        folder, _, last = name.rpartition(os.sep)
+        is_marked = folder in self.listed and not last.startswith(".")
+        if (event == "open" and not writes and is_marked) or not self._counts(path):
+            return
         if writes:
             self.written.add(name)
         elif event != "open":
             if name not in self.listed and (listing := _listing(name)) is not None:
                 self.listed[name] = listing
-        elif str(path.parent) not in self.listed or path.name.startswith("."):
+        else:
             mark = _mark(name)
             if mark != "":
                 self.opened[name] = mark

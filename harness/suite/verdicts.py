@@ -91,8 +91,17 @@ def _and_seconds(seconds: float) -> str:
 def outlook_lines(plan: Plan) -> list[str]:
     """Return what a plan can say beside accuracy, in words: of speed and memory, and of its claims where it has any."""
     claims = claims_outlook(plan)
+    if claims and (cell := next((arm.cell for arm in plan.arms if arm.cell), None)):
+        # The suite's names are those of the first cell.
+        where = ", ".join(f"{key} = {_value(value)}" for key, value in cell.items())
+        claims += f"; each is tested in the first cell of the grid alone ({where})"
     lines = [f"speed verdicts: {speed_outlook(plan)}"] if plan.verdicts else []
     return [*lines, f"claim verdicts: {claims}"] if claims and plan.verdicts else lines
+
+
+def _value(value: object) -> str:
+    """Return a value of a grid as the suite writes it, of a component its name."""
+    return str(value.get("name", value) if isinstance(value, Mapping) else value)
 
 
 def _what_to_change(replicates: int, needed: int, alpha: float) -> str:

@@ -38,12 +38,6 @@ def test_the_effect_on_the_committed_board_is_shown(harness):
     assert effect["date"] == max(ends)[:10] == date.fromisoformat(effect["date"]).isoformat()
 
 
-def test_a_tracker_which_no_recipe_holds_has_a_page_beside_boards(harness):
-    done = harness("show", "mlflow", "--results", REFERENCE / "tricks")
-    assert done.returncode == 0, done.stderr
-    assert "mlflow ui" in done.stdout and "tracking_uri" in done.stdout
-
-
 def test_a_page_has_every_part(harness):
     done = harness("show", "sam", "--results", REFERENCE)
     for words in (
@@ -120,6 +114,7 @@ PLAIN = {
         ),
         ({"dataset": component("noisy", of=component("mnist"))}, "dataset", None),
         ({"tricks": [component("sam")]}, "augmentation", None),
+        ({"tricks": [component("sam")]}, "tracker", None),
         ({}, "trick", None),
     ],
     ids=str,

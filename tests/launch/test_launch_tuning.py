@@ -253,12 +253,15 @@ def test_the_disk_of_a_search_is_that_of_its_trials_and_its_parents_weights(plac
 
 
 def test_rounds_of_a_search_that_nobody_knows_yet_take_disk_too(place):
+    from harness.cli.disk import disk_bytes
     from harness.cli.tuning import search_left
 
     suite, base, store = place(trials=30, method="tpe")
     left = search_left(SimpleNamespace(suite=suite, plan=base), store)
     # The first rounds are drawn beforehand; all are 2 arms of 30 settings.
     assert 0 < len(left.plan.trials) < 60 and len(left.plan.trials) + left.later == 60
+    counts = dict.fromkeys(suite.arms, 1_000_000)
+    assert disk_bytes(base, {}, {}, 1, counts, left) == (60 + 4) * 20_000 + 16_000_000
 
 
 def test_the_weights_of_a_searchs_parents_take_disk(tmp_path):
