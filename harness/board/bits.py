@@ -17,13 +17,14 @@ Bits = Sequence[Any]
 """Rows with zeros behind them up to a multiple of 64: Python's whole numbers, or an array of numpy's, (rows, words)."""
 
 
-def bits_of(rows: Sequence[bytes]) -> Bits:
-    """Return packed rows of one length as they are counted."""
-    if not (numpy := sys.modules.get("numpy") if len(rows) > _FEW else None):
-        return [int.from_bytes(row, "big") << 8 * (-len(row) % 8) for row in rows]
-    width = len(rows[0])
-    words = numpy.zeros((len(rows), width + -width % 8), numpy.uint8)
-    words[:, :width] = numpy.frombuffer(b"".join(rows), numpy.uint8).reshape(len(rows), width)
+def bits_of(data: bytes, rows: int) -> Bits:
+    """Return so many packed rows of one length as they are counted."""
+    width = len(data) // rows if rows else 0
+    if not (numpy := sys.modules.get("numpy") if rows > _FEW else None):
+        begins = range(0, rows * width, width or 1)
+        return [int.from_bytes(data[at : at + width], "big") << 8 * (-width % 8) for at in begins]
+    words = numpy.zeros((rows, width + -width % 8), numpy.uint8)
+    words[:, :width] = numpy.frombuffer(data, numpy.uint8).reshape(rows, width)
     found: Bits = words.view(numpy.uint64)
     return found
 

@@ -24,7 +24,7 @@ from harness.board.columns import (
 from harness.board.rows import shown
 from harness.board.select import ArmTrials, value_at
 from harness.board.statistics import estimate, student_t_quantile
-from harness.record.attempt import BINS, Attempt
+from harness.record.attempt import BINS, Attempt, rows_of
 
 Json = dict[str, Any]
 _Rates = tuple[list[int], Columns]
@@ -91,9 +91,11 @@ def _test_of(manifest: Json) -> Json:
 def _rates(trials: ArmTrials, counts: Sequence[Any]) -> _Rates:
     if not counts or not all(type(count) is int and count >= 0 for count in counts):
         return [], []
-    length = len(counts) * array("i").itemsize
-    rows = {at: row for at, one in trials.good.items() if (row := one.class_correct) and len(row) == length}
-    return list(rows), shares_of(columns_of(list(rows.values()), "i"), counts) if rows else []
+    replicates = list(trials.good)
+    rows = rows_of(list(trials.good.values()), "class_correct")
+    data, places = rows.of_length(len(counts) * array("i").itemsize)
+    columns = shares_of(columns_of(data, len(places), "i"), counts) if places else []
+    return [replicates[place] for place in places], columns
 
 
 def _differences(rates: Mapping[str, _Rates], name: str, against: str) -> Columns:
@@ -128,10 +130,10 @@ def _in_points(mean: str, half_width: str, told: Sequence[Moments], alpha: float
 def _confusion(good: Sequence[Attempt], classes: int) -> list[list[float]] | None:
     """Return the share of each class's examples that are taken for each class, over all good replicates."""
     whole = classes**2 * array("i").itemsize
-    tables = [one.confusion for one in good if one.confusion and len(one.confusion) == whole]
-    if not tables:
+    data, places = rows_of(good, "confusion").of_length(whole)
+    if not places:
         return None
-    sums = totals_of(tables)
+    sums = totals_of(data, len(places))
     rows = [sums[start : start + classes] for start in range(0, classes**2, classes)]
     return [[round(one / (sum(row) or 1.0), 4) for one in row] for row in rows]
 
@@ -174,8 +176,9 @@ def _reliabilities(arms: Iterable[Sequence[Attempt]], alpha: float) -> Iterator[
 
 def _bins(good: Sequence[Attempt]) -> Columns:
     """Return the columns of `Attempt.reliability`; a plugin may have other bins, as many as its first record says."""
-    rows = [one.reliability for one in good if one.reliability]
-    return columns_of([row for row in rows if len(row) == len(rows[0])])
+    rows = rows_of(good, "reliability")
+    data, places = rows.of_length(next(filter(None, rows.lengths), 0))
+    return columns_of(data, len(places))
 
 
 def _rounded(value: float | None) -> float | None:

@@ -39,25 +39,24 @@ class Moments(NamedTuple):
     squares: float
 
 
-def columns_of(rows: Sequence[bytes], typecode: str = "d") -> Columns:
-    """Return the columns of packed rows of one length: float64 for typecode `d`, int32 for `i`."""
-    joined = b"".join(rows)
+def columns_of(data: bytes, rows: int, typecode: str = "d") -> Columns:
+    """Return the columns of so many packed rows of one length: float64 for typecode `d`, int32 for `i`."""
     if numpy := _numpy(rows):
-        whole = numpy.frombuffer(joined, numpy.dtype(typecode)).reshape(len(rows), -1)
+        whole = numpy.frombuffer(data, numpy.dtype(typecode)).reshape(rows, -1)
         found: Columns = numpy.ascontiguousarray(whole.T)
         return found
-    values = array(typecode, joined)
-    width = len(values) // len(rows) if rows else 0
+    values = array(typecode, data)
+    width = len(values) // rows if rows else 0
     return [values[column::width] for column in range(width)]
 
 
-def totals_of(rows: Sequence[bytes]) -> list[int]:
-    """Return the sum of each column of packed int32 rows of one length."""
+def totals_of(data: bytes, rows: int) -> list[int]:
+    """Return the sum of each column of so many packed int32 rows of one length."""
     if numpy := _numpy(rows):
-        whole = numpy.frombuffer(b"".join(rows), numpy.int32).reshape(len(rows), -1)
+        whole = numpy.frombuffer(data, numpy.int32).reshape(rows, -1)
         found: list[int] = whole.sum(axis=0, dtype=numpy.int64).tolist()
         return found
-    return [sum(column) for column in zip(*(array("i", row) for row in rows), strict=True)]
+    return [sum(map(int, column)) for column in columns_of(data, rows, "i")]
 
 
 def shares_of(columns: Columns, wholes: Sequence[int]) -> Columns:
@@ -200,9 +199,9 @@ def _sums(numpy: Any, columns: Any) -> list[float]:
     ]
 
 
-def _numpy(rows: Sequence[Any]) -> Any:
+def _numpy(rows: int) -> Any:
     """Return numpy where it is loaded and pays; else None."""
-    return sys.modules.get("numpy") if len(rows) > 64 else None
+    return sys.modules.get("numpy") if rows > 64 else None
 
 
 def _numpy_of(columns: Columns) -> Any:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate, pairwise
 from typing import Any
 
 from harness.board.columns import Moments, columns_of, each, moments_of
 from harness.board.measures import gradient_norms_of
 from harness.board.select import rests_of
 from harness.board.statistics import student_t_quantile
-from harness.record.attempt import CURVES, Attempt
+from harness.record.attempt import CURVES, Attempt, Rows, rows_of
 
 _NUMBERS = frozenset({int, float})
 
@@ -25,7 +26,7 @@ def curves_of(arms: Mapping[str, Iterable[Attempt]], alpha: float = 0.05) -> dic
     Where gradient norms were asked for, `gradient_norms` holds their means by layer.
     """
     attempts = {arm: list(own) for arm, own in arms.items()}
-    tables = (columns_of(_even([one.curves for one in own])) for own in attempts.values())
+    tables = (columns_of(_even(rows_of(own, "curves")), len(own)) for own in attempts.values())
     found = {}
     for (arm, own), told in zip(attempts.items(), each(moments_of, tables), strict=True):
         epochs = len(told) // len(CURVES)
@@ -44,17 +45,14 @@ def _is_axis(epochs: Any) -> bool:
     return isinstance(epochs, list) and _NUMBERS.issuperset(map(type, epochs))
 
 
-def _even(rows: Sequence[bytes]) -> Sequence[bytes]:
+def _even(rows: Rows) -> bytes:
     """Return packed curves of one length: those of fewer epochs end in NaN."""
-    if len(set(map(len, rows))) < 2:
-        return rows
-    width = max(map(len, rows)) // len(CURVES)
+    if len(set(rows.lengths)) < 2:
+        return rows.data
+    width = max(rows.lengths) // len(CURVES)
     missing = array("d", [math.nan]).tobytes() * (width // 8)
-    parts = [(row, len(row) // len(CURVES)) for row in rows]
-    return [
-        b"".join(row[n * size : (n + 1) * size] + missing[size:] for n in range(len(CURVES)))
-        for row, size in parts
-    ]
+    begins = accumulate((length // len(CURVES) for length in rows.lengths for _ in CURVES), initial=0)
+    return b"".join([rows.data[begin:end] + missing[end - begin :] for begin, end in pairwise(begins)])
 
 
 def _curve(told: Sequence[Moments], alpha: float) -> dict[str, list[float | None]]:

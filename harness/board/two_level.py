@@ -35,6 +35,7 @@ from typing import Any
 from harness.board.bits import Bits, bits_of, column_counts, hits_of, products, taking, unlike
 from harness.board.distributions import student_t_quantile
 from harness.board.select import ArmTrials
+from harness.record.attempt import rows_of
 
 Json = dict[str, Any]
 
@@ -199,10 +200,10 @@ def _tested(trials: ArmTrials) -> _Tested:
         return _Tested()
     (count,), replicates = counts, sorted(trials.good)
     good = [trials.good[replicate] for replicate in replicates]
-    rows = [one.correct or b"" for one in good]
-    if count < 2 or set(map(len, rows)) != {(count + 7) // 8}:
+    rows = rows_of(good, "correct")
+    if count < 2 or set(rows.lengths) != {(count + 7) // 8}:
         return _Tested()
-    hits = hits_of(bits := bits_of(rows))
+    hits = hits_of(bits := bits_of(rows.data, len(good)))
     if any(abs(100.0 * own / count - (one.top1 or 0.0)) >= 1e-4 for own, one in zip(hits, good, strict=True)):
         return _Tested()
     return _Tested(count, replicates, bits, hits)

@@ -36,8 +36,8 @@ def in_two(
     if len(names) < 2 or not is_worth_it or not _can_fork():
         yield from work(names)
         return
-    # A little less than half for this one, which takes in what the other finds as well.
-    half = max(1, 47 * len(names) // 100)
+    # A little more than half for this one: what the other finds has to be written and read.
+    half = max(1, 51 * len(names) // 100)
     with beside(lambda: work(names[half:]), is_worth_it=True) as second:
         yield from work(names[:half])
         yield from second

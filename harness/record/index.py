@@ -142,25 +142,32 @@ def _below(folder: Path) -> list[str]:
     return paths
 
 
-def _look(paths: Iterable[str]) -> tuple[str, int]:
-    """Return a digest of size, inode and times of what stands at `paths` (nothing is zeros), and the newest time."""
+def _look(paths: Iterable[str], within: int | None = None) -> tuple[str, int]:
+    """Return a digest of what stands at `paths` (nothing is zeros), and the newest time of change.
+
+    Of each the size, the inode and the time of change, which nothing that is written leaves as it was.
+
+    Args:
+        paths: Of files and folders.
+        within: A folder that is open, which they are relative to.
+    """
     numbers = array("q")
-    newest = 0
-    stat = os.stat
+    stat, add = os.stat, numbers.extend
     for path in paths:
         try:
-            one = stat(path)
+            one = stat(path, dir_fd=within)
         except OSError:
-            numbers.extend((0, 0, 0, 0))
-            continue
-        written, changed = one.st_mtime_ns, one.st_ctime_ns
-        numbers.extend((one.st_size, one.st_ino, written, changed))
-        if changed > newest:
-            newest = changed
-    return digest_bytes(numbers.tobytes()), newest
+            add((0, 0, 0))
+        else:
+            add((one.st_size, one.st_ino, one.st_ctime_ns))
+    return digest_bytes(numbers.tobytes()), max(numbers[2::3], default=0)
 
 
 def _look_at(folder: str, parts: Sequence[Sequence[str]], with_folders: bool) -> Iterator[tuple[str, int]]:
-    for trials in parts:
-        paths = [f"{folder}/{trial}/{_USUAL}" for trial in trials]
-        yield _look([*paths, *(f"{folder}/{trial}" for trial in trials)] if with_folders else paths)
+    within = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for trials in parts:
+            paths = [f"{trial}/{_USUAL}" for trial in trials]
+            yield _look([*paths, *trials] if with_folders else paths, within)
+    finally:
+        os.close(within)

@@ -12,7 +12,16 @@ from typing import Any
 
 import msgspec
 
-from harness.record.attempt import REST, SECONDS, attempt_of, pack_bins, pack_counts, pack_curves, rest_key
+from harness.record.attempt import (
+    REST,
+    SECONDS,
+    Keyed,
+    attempt_of,
+    pack_bins,
+    pack_counts,
+    pack_curves,
+    rest_key,
+)
 from harness.record.place import Places
 from harness.record.record import is_sealed, open_sealed
 
@@ -120,8 +129,8 @@ class Quick:
         self._suite, self._replicates, self._places = places.suite, places.trials, places
         self._rests: dict[bytes, bytes] = {}
 
-    def facts_of(self, data: bytes, trial: str) -> tuple[Any, ...] | None:
-        """Return an `Attempt` of a trial, its `rest` as JSON; None where anything else is to be said of the bytes.
+    def facts_of(self, data: bytes, trial: str) -> Keyed | None:
+        """Return what `Keyed` names of a trial's attempt; None where anything else is to be said of the bytes.
 
         Args:
             data: Of the only record in the trial's folder, which is that of the first attempt.
@@ -166,15 +175,17 @@ class Quick:
             one.parameters,
             one.budget.training_flops,
             _seconds(one.seconds),
-            pack_curves(
-                [curves.train_loss, curves.validation_loss, curves.validation_top1, curves.learning_rate]
-            ),
-            pack_counts(test.class_correct),
-            pack_counts(test.confusion),
-            bins and pack_bins([bins.count, bins.correct, bins.confidence]),
-            test.correct_bits,
             test.count,
             rest,
+            (
+                pack_curves(
+                    [curves.train_loss, curves.validation_loss, curves.validation_top1, curves.learning_rate]
+                ),
+                pack_counts(test.class_correct),
+                pack_counts(test.confusion),
+                pack_bins([bins.count, bins.correct, bins.confidence]) if bins else b"",
+                test.correct_bits or b"",
+            ),
         )
 
     def _checked(self, data: bytes) -> bytes | None:

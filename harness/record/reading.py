@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 import orjson
 
 from harness.errors import StoreError
-from harness.record.attempt import Attempt, attempt_of, rest_key
+from harness.record.attempt import Attempt, Block, Keyed, Packed, attempt_of, joined, keyed
 from harness.record.halves import in_two
 from harness.record.place import STRANGER, Places
 from harness.record.plans import trial_ids
@@ -100,11 +100,17 @@ def read_flat(root: Path, plan: Mapping[str, Any]) -> Reading[Attempt]:
             list(places.trials),
             is_worth_it=len(places.trials) >= _FEWEST,
         )
-        for rests, attempts, set_aside, others in parts:
+        for rests, attempts, packed, set_aside, others in parts:
             shared = [
                 known[key] if key in known else known.setdefault(key, orjson.loads(key)) for key in rests
             ]
-            found.records.extend([Attempt._make((*facts, shared[rest])) for *facts, rest in attempts])
+            block = Block(packed)
+            found.records.extend(
+                [
+                    Attempt._make((*facts, shared[rest], block, row))
+                    for row, (*facts, rest) in enumerate(attempts)
+                ]
+            )
             found.set_aside.extend(set_aside)
             found.others.extend(others)
     _finish(root, places, found, [rest["refs"] for rest in known.values()])
@@ -121,25 +127,30 @@ def _flat_parts(folder: str, trials: Sequence[str], places: Places) -> Iterator[
     """Yield what some hundred trials hold, as `marshal` can write it.
 
     Yields:
-        The distinct `rest` as JSON, the attempts with the place of theirs among these, what is set aside, other names.
+        The distinct `rest` as JSON, the attempts with the place of theirs among these, their lists as a `Block` takes
+        them, what is set aside, other names.
     """
     quick = _quick(places)
     for start in range(0, len(trials), _AT_ONCE):
         rests: dict[bytes, int] = {}
         attempts: list[Any] = []
+        packed: list[Packed] = []
         odd: Reading[Json] = Reading([])
         for trial in trials[start : start + _AT_ONCE]:
             found = _usual(folder, trial, quick)
             if found is None:
                 other = read_trial(folder, trial, places)
                 _add(odd, other)
-            for *facts, rest in map(_keyed, other.records) if found is None else (found,):
+            for *facts, rest, own in (
+                map(keyed, map(attempt_of, other.records)) if found is None else (found,)
+            ):
                 attempts.append((*facts, rests.setdefault(rest, len(rests))))
-        yield list(rests), attempts, odd.set_aside, odd.others
+                packed.append(own)
+        yield list(rests), attempts, joined(packed), odd.set_aside, odd.others
 
 
-def _usual(folder: str, trial: str, quick: Any) -> tuple[Any, ...] | None:
-    """Return, as `_keyed` does, the attempt that stands alone in a trial's folder and is as it should be."""
+def _usual(folder: str, trial: str, quick: Any) -> Keyed | None:
+    """Return, as `keyed` does, the attempt that stands alone in a trial's folder and is as it should be."""
     own = f"{folder}/{trial}"
     if quick is None or names_in(own) != [USUAL]:
         return None
@@ -147,7 +158,7 @@ def _usual(folder: str, trial: str, quick: Any) -> tuple[Any, ...] | None:
         data = _bytes_of(f"{own}/{USUAL}")
     except OSError:
         return None
-    found: tuple[Any, ...] | None = quick.facts_of(data, trial)
+    found: Keyed | None = quick.facts_of(data, trial)
     return found
 
 
@@ -158,12 +169,6 @@ def _quick(places: Places) -> Any:
     from harness.record.quick import Quick
 
     return Quick(places)
-
-
-def _keyed(record: Json) -> tuple[Any, ...]:
-    """Return an attempt with its `rest` as JSON."""
-    *facts, rest = attempt_of(record)
-    return (*facts, rest_key(rest))
 
 
 def read_trial(folder: str, trial: str, places: Places | None = None) -> Reading[Json]:

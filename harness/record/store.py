@@ -60,9 +60,7 @@ class Store:
         """Return where the weights of a trial stand that others need."""
         return self.root / "weights" / f"{trial}.safetensors"
 
-    def write_plan(
-        self, plan: Mapping[str, Any], *, is_latest: bool = True, is_noted: bool = True
-    ) -> Path:
+    def write_plan(self, plan: Mapping[str, Any], *, is_latest: bool = True, is_noted: bool = True) -> Path:
         """Write a plan under its hash and make it the latest one; an equal one is left alone.
 
         Args:

@@ -20,8 +20,8 @@ TABLE = DRAW.normal(1e3, 1e-3, (200, 5))
 COUNTS = DRAW.integers(0, 2**31 - 1, (200, 4), dtype=np.int32)
 
 
-def packed(table: Any) -> list[bytes]:
-    return [row.tobytes() for row in table]
+def packed(table: Any) -> tuple[bytes, int]:
+    return table.tobytes(), len(table)
 
 
 def listed(table: columns.Columns) -> list[list[float]]:
@@ -29,12 +29,12 @@ def listed(table: columns.Columns) -> list[list[float]]:
 
 
 def told() -> dict[str, Any]:
-    whole, counts = columns.columns_of(packed(TABLE)), columns.columns_of(packed(COUNTS), "i")
+    whole, counts = columns.columns_of(*packed(TABLE)), columns.columns_of(*packed(COUNTS), "i")
     return {
         "columns": listed(whole),
         "sums": columns.sums_of(whole),
         "moments": columns.moments_of(whole),
-        "totals": columns.totals_of(packed(COUNTS)),
+        "totals": columns.totals_of(*packed(COUNTS)),
         "shares": listed(columns.shares_of(counts, [7, 0, 1, 3])),
         "minus": listed(columns.minus(whole[:2], whole[2:4])),
         "sizes": columns.sums_of(columns.turned(columns.sizes_of(columns.minus(whole[:2], whole[2:4])))),
@@ -92,7 +92,7 @@ def test_nearly_every_sum_is_told_without_going_through_it_again(monkeypatch: py
 def test_numbers_that_are_none_count_for_nothing(rows: int) -> None:
     table = np.arange(3.0 * rows).reshape(rows, 3)
     table[1, 0], table[0, 0], table[:, 2] = math.nan, math.inf, -math.inf
-    one, two, three = columns.moments_of(columns.columns_of(packed(table)))
+    one, two, three = columns.moments_of(columns.columns_of(*packed(table)))
     left = table[2:, 0].tolist()
     assert one[:2] == (rows - 2, math.fsum(left) / len(left))
     assert two == (rows, *by_hand(table[:, 1].tolist()))
@@ -106,18 +106,18 @@ def by_hand(values: Sequence[float]) -> tuple[float, float]:
 
 @pytest.mark.parametrize("rows", [3, 100])
 def test_what_is_beyond_any_float_and_what_is_nothing(rows: int) -> None:
-    huge = [array("d", [1.6e308 if row % 2 else 1.5e308, row]).tobytes() for row in range(rows)]
-    one, two = columns.moments_of(columns.columns_of(huge))
+    huge = array("d", [value for row in range(rows) for value in (1.6e308 if row % 2 else 1.5e308, row)])
+    one, two = columns.moments_of(columns.columns_of(huge.tobytes(), rows))
     assert one.mean == pytest.approx(1.55e308, rel=0.02)
     assert one.squares == math.inf
     assert two.mean == (rows - 1) / 2
-    assert list(columns.columns_of([])) == []
+    assert list(columns.columns_of(b"", 0)) == []
     assert columns.moments_of([]) == []
 
 
 def test_tables_are_told_alike_alone_and_together(monkeypatch: pytest.MonkeyPatch) -> None:
     tables = [
-        columns.columns_of(packed(DRAW.normal(size=(rows, width))))
+        columns.columns_of(*packed(DRAW.normal(size=(rows, width))))
         for rows, width in ((70, 2), (70, 3), (70, 1), (90, 2), (3, 2), (3, 1), (70, 2))
     ]
     tables.insert(2, [])
