@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from harness.board.band import upper_end
+from harness.board.copy_speed import not_judged, why_no_speed
 from harness.board.interim import rounds_planned
 from harness.board.permutation import LEVEL, Labels, Split, split_p, whole_columns
 from harness.board.rows import equals_baseline
@@ -87,6 +88,7 @@ def _copy(
         "identical": equals_baseline(row["stamps"]),
         # As any verdict, it waits until all rounds are there.
         "speed": _speed(speed_ratios(own, base), rules) if is_whole else None,
+        "speed_reason": why_no_speed(own, base, planned, rules) if planned else None,
     }
 
 
@@ -263,12 +265,13 @@ def _judge(
     wrong += [f"the copy {copy['arm']} came out {copy['verdict']}" for copy in differing]
     told = []
     if not copies:
-        told.append("no A/A copy")
+        told.append("not checked: the suite has no A/A copy (aa = true)")
     elif accuracy is None:
         told.append("the copies got no verdict")
     for counted, words in ((accuracy, ACCURACY), (speed, SPEED)):
         if counted is not None:
             (wrong if counted["beyond"] > counted["band"] else told).append(_count(copies, counted, words))
+    told += not_judged(copies)
     for split in splits:
         if split["differs"]:
             wrong.append(f"runs split by {split['by']} differ, p = {split['p']:.2g} ≤ {LEVEL:g}")

@@ -9,11 +9,9 @@ from typing import Any
 from harness.board.speed_verdict import MARGIN, SIZE, SPEED
 from harness.board.statistics import Estimate
 from harness.board.verdict import Comparison, Rules, still_contains
-from harness.board.wording import counted
+from harness.board.wording import counted, signed
 
 Json = dict[str, Any]
-
-_MINUS = "\N{MINUS SIGN}"
 
 
 def judge_claim(claim: Json, comparison: Comparison, rules: Rules) -> tuple[str | None, str]:
@@ -82,7 +80,7 @@ def _short_of(claim: Json, difference: Estimate) -> str:
 
 
 def _written(value: float, ratio: bool) -> str:
-    return f"× {math.exp(min(value, 700.0)):.3g}" if ratio else f"{value:+.2f} points".replace("-", _MINUS)
+    return f"× {math.exp(min(value, 700.0)):.3g}" if ratio else f"{signed(value)} points"
 
 
 def beside_table(claim: Json, comparison: Comparison, row: Mapping[str, Any], family: int) -> str:

@@ -35,6 +35,7 @@ from harness.board.statistics import estimate
 from harness.board.verdict import rules_of
 from harness.record.attempt import Attempt, attempts_of
 from harness.record.unlike import unlike_arms
+from harness.suite.plan import needed_replicates
 
 SCHEMA = 1
 Json = dict[str, Any]
@@ -151,9 +152,11 @@ def _row(name: str, sides: Sequence[_Side], rules: Rules) -> Row:
     if pairs is not None:
         smallest = 2.0 / 2.0 ** len(pairs) if pairs else 1.0
         counted = wording.counted(len(pairs), "paired replicate")
+        needed = f"{needed_replicates(rules.family, rules.alpha)}"
     else:
         smallest = two_sample.smallest_p(len(values[0]), len(values[1]))
         counted = f"{len(values[0])} and {len(values[1])} replicates"
+        needed = f"{two_sample.needed_each(rules.alpha / rules.family)} on each side"
     refusal = ""
     if differs:
         refusal = f"not comparable: {', '.join(differs)}"
@@ -166,7 +169,10 @@ def _row(name: str, sides: Sequence[_Side], rules: Rules) -> Row:
     elif not trials[1].good:
         refusal = f"no verdict: the candidate failed in all {len(trials[1].counted)} replicates"
     elif smallest > rules.alpha / rules.family:
-        refusal = f"no verdict: with {counted} nothing could be significant in a family of {rules.family}"
+        refusal = (
+            f"no verdict: with {counted} nothing could be significant in a family of {rules.family}, "
+            f"which takes {needed}"
+        )
     elif waits := next(filter(None, map(wait_for_planned, trials)), None):
         refusal = waits
     row = Row(name, differs, (values[0], values[1]), pairs, unpaired, refusal)

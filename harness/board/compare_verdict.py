@@ -15,6 +15,7 @@ from harness.board.statistics import (
     sign_flip_p,
 )
 from harness.board.verdict import decide, points, still_contains
+from harness.board.wording import signed
 
 Json = dict[str, Any]
 
@@ -118,7 +119,7 @@ def _judge(row: Row, rules: Rules) -> tuple[str | None, str]:
     over = (
         f"{len(row.pairs)} pairs" if row.pairs is not None else f"{base} and {candidate} replicates, unpaired"
     )
-    change = f"{row.difference.mean:+.2f} points over {over}".replace("-", "\N{MINUS SIGN}")
+    change = f"{signed(row.difference.mean)} points over {over}"
     if verdict in ("better", "worse"):
         return (
             verdict,

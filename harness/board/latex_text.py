@@ -33,6 +33,7 @@ _ESCAPES = {
     "α": r"$\alpha$",
     "≤": r"$\leq$",
     "≥": r"$\geq$",
+    "≈": r"$\approx$",
     "…": r"\ldots{}",
     "–": r"\textendash{}",
     "·": r"$\cdot$",

@@ -1,8 +1,8 @@
 """The Pareto fronts: arms that no other beats in accuracy and in speed, or in accuracy and in memory.
 
-A clock that trembles puts any arm on a front of means. So speeds are equal here where the timing rounds do not tell
-them apart: by less than 1 %, or by so little that the t interval of their paired ratios holds 1. Memory is equal
-within 1 %. Accuracies are compared by their means, as the ranks are.
+A clock that trembles puts any arm on a front of means, and so does an allocator. So speeds, and memory alike, are equal
+here where the timing rounds do not tell them apart: by less than 1 %, or by so little that the t interval of their
+paired ratios holds 1. Accuracies are compared by their means, as the ranks are.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import orjson
 
 from harness.board.select import Record
 from harness.board.speed import log_ratios, shown_rounds
-from harness.board.speed_verdict import MARGIN
+from harness.board.speed_verdict import MARGIN, memory_ratios
 from harness.board.statistics import estimate
 
 Json = dict[str, Any]
@@ -38,15 +38,13 @@ def with_pareto(rows: Sequence[Json], rounds: Rounds, alpha: float, copies: Coll
         copies: The arms that are copies of a baseline.
     """
     shown = [row for row in rows if row["arm"] not in copies]
-    sizes = {row["arm"]: row["peak_memory_bytes"] for row in shown}
 
     def is_faster(one: str, other: str) -> float:
         own, base = rounds.get(one, {}), rounds.get(other, {})
         return told_apart(log_ratios(own, base, shown_rounds(own, base)), alpha)
 
     def is_smaller(one: str, other: str) -> float:
-        log = math.log(sizes[other] / sizes[one])
-        return 0.0 if abs(log) < math.log1p(MARGIN) else log
+        return -told_apart(memory_ratios(rounds.get(one, {}), rounds.get(other, {})), alpha)
 
     speeds = _on_front(shown, "images_per_second", is_faster)
     memories = _on_front(shown, "peak_memory_bytes", is_smaller)

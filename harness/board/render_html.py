@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from harness.board import html_tuning, html_verdicts, wording
+from harness.board import html_tuning, html_verdicts, method_words, wording
 from harness.board.cells import with_cells_in_words
 from harness.board.chart_cells import cell_by_cell
 from harness.board.chart_curves import CHARTS, learning_curves
@@ -63,7 +63,7 @@ def html(board: Json, pictures: Mapping[str, bytes] = MappingProxyType({})) -> s
         navigation=_navigation(sections, board),
         notices=_notices(board),
         table=whole,
-        method=f"{wording.method(board)} {ranks_note(board)}".strip(),
+        method=f"{method_words.method(board)} {ranks_note(board)}".strip(),
         charts=drawn,
         previews=_previews(board, pictures, MOST_BYTES - taken),
         arms=arms,

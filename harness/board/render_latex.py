@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.board import aggregate_words, claim_words, tuning, wording
+from harness.board import aggregate_words, claim_words, method_words, tuning, wording
 from harness.board.cells import with_cells_in_words
 from harness.board.latex_table import Notes, line, table
 from harness.board.latex_text import escape, shortened
@@ -201,7 +201,7 @@ def _legend(board: Mapping[str, Any], notes: _Notes) -> str:
 
 
 def _general(board: Mapping[str, Any]) -> list[str]:
-    told = [wording.method(board), wording.calibration(board), tuning.tuning_line(board)]
+    told = [method_words.method(board), wording.calibration(board), tuning.tuning_line(board)]
     told += [f"{notice}." for notice in wording.notices(board)]
     return [escape(text) for text in told if text]
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from harness.board import aggregate_words, claim_words, rank_words, tuning, wording
+from harness.board import aggregate_words, claim_words, method_words, rank_words, tuning, wording
 from harness.board.cells import with_cells_in_words
 from harness.board.wording import plain
 
@@ -52,7 +52,7 @@ def markdown(board: Mapping[str, Any]) -> str:
         lines[-1] = ""
     lines += [_table_row(_COLUMNS), _table_row(_ALIGN)]
     lines += _rows(board["rows"])
-    lines += ["", escape(f"{wording.method(board)} {rank_words.ranks_note(board)}".strip()), ""]
+    lines += ["", escape(f"{method_words.method(board)} {rank_words.ranks_note(board)}".strip()), ""]
     if calibration := wording.calibration(board):
         lines += [escape(calibration), ""]
     if told := tuning.tuning_line(board):

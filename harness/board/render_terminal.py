@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from harness.board import aggregate_words, claim_words, rank_words, tuning, wording
+from harness.board import aggregate_words, claim_words, method_words, rank_words, tuning, wording
 from harness.board.cells import with_cells_in_words
 from harness.board.fit import GAP, left_out, left_out_words, table_width
 from harness.board.wording import plain
@@ -67,7 +67,7 @@ class TerminalBoard:
                 yield from hang(Text.assemble((plain(row["arm"]), style), f"  {remarks}"), 2, 4)
         yield Text()
         ranks = rank_words.ranks_note(board)
-        for told in (wording.method(board), ranks, wording.calibration(board), tuning.tuning_line(board)):
+        for told in (method_words.method(board), ranks, wording.calibration(board), tuning.tuning_line(board)):
             if told:
                 yield from hang(Text(told, style="dim"))
         if board.get("aggregate"):

@@ -35,13 +35,17 @@ def speed_of(rounds: Mapping[int, Record], baseline: Mapping[int, Record]) -> di
     `images_per_second` is the geometric mean over the same rounds, so that the quotient of two speeds that are shown
     is the ratio beside them. Rounds in which a side was noisy are left out, unless there is no other. So an arm's may
     be others than its baseline's own: where the quotient is another number then, the ratio holds it, `quotient`.
+    A ratio of noisy rounds alone says so, `noisy`, and has neither a smallest nor a largest: it is no measurement.
+    `peak_memory_bytes` is the geometric mean over the rounds of its ratio as well, which no clock makes noisy.
     """
     kind = next((kind for kind in MEMORY if _middle(rounds, "peak_memory_bytes", kind) is not None), None)
     common = shown_rounds(rounds, baseline)
     own = common or _quiet(rounds.keys(), noisy_of(rounds, rounds))
     speed = _typical([rounds[number] for number in own])
     theirs = _typical([baseline[number] for number in shown_rounds(baseline, baseline)])
-    ratio = _ratio(log_ratios(rounds, baseline, common))
+    ratio = _ratio(
+        log_ratios(rounds, baseline, common), is_noisy=noisy_of(rounds, baseline).issuperset(common)
+    )
     return {
         "images_per_second": speed,
         "images_per_second_ratio": ratio
@@ -52,7 +56,7 @@ def speed_of(rounds: Mapping[int, Record], baseline: Mapping[int, Record]) -> di
             "median": _middle(rounds, "step_seconds", "median"),
             "iqr": _middle(rounds, "step_seconds", "iqr"),
         },
-        "peak_memory_bytes": _middle(rounds, "peak_memory_bytes", kind) if kind else None,
+        "peak_memory_bytes": _memory(rounds, baseline, kind) if kind else None,
         "peak_memory_kind": kind,
         "timing_rounds": len(rounds),
     }
@@ -118,14 +122,36 @@ def _quotient(speed: float | None, other: float | None, ratio: float) -> dict[st
     return {"quotient": quotient} if abs(quotient - ratio) > ROUNDING else {}
 
 
+def _memory(rounds: Mapping[int, Record], baseline: Mapping[int, Record], kind: str) -> float | None:
+    sizes = {number: number_at(timing, "peak_memory_bytes", kind) for number, timing in rounds.items()}
+    known = {number: size for number, size in sizes.items() if size and size > 0}
+    paired = [
+        size
+        for n, size in known.items()
+        if n in baseline and number_at(baseline[n], "peak_memory_bytes", kind)
+    ]
+    values = paired or list(known.values())
+    if len(set(values)) < 2:
+        return next(iter(values), None)  # as it is: a GPU allocates the same bytes in every round
+    return math.exp(mean_of([math.log(size) for size in sorted(values)]))
+
+
 def _middle(rounds: Mapping[int, Record], *keys: str) -> float | None:
     values = numbers_at(rounds.values(), *keys)
     return median_of(values) if values else None
 
 
-def _ratio(logs: Sequence[float]) -> dict[str, Any] | None:
+def _ratio(logs: Sequence[float], *, is_noisy: bool) -> dict[str, Any] | None:
     if not logs:
         return None
+    if is_noisy:
+        return {
+            "mean": math.exp(mean_of(logs)),
+            "low": None,
+            "high": None,
+            "rounds": len(logs),
+            "noisy": True,
+        }
     return {
         "mean": math.exp(mean_of(logs)),
         "low": math.exp(min(logs)),

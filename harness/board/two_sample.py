@@ -63,6 +63,11 @@ def smallest_p(base: int, candidate: int) -> float:
     return min(1.0, (2.0 if base == candidate else 1.0) / math.comb(base + candidate, candidate))
 
 
+def needed_each(level: float) -> int:
+    """Return the fewest values on each of two sides at which a p-value can be as small as `level`."""
+    return next(count for count in itertools.count(1) if smallest_p(count, count) <= level)
+
+
 def permutation_p(
     base: Sequence[float], candidate: Sequence[float], seed: int = 0, level: float = 1.0
 ) -> float:

@@ -14,7 +14,7 @@ from harness.board.statistics import (
     holm,
     sign_flip_ps,
 )
-from harness.board.wording import counted
+from harness.board.wording import counted, signed
 from harness.suite.plan import needed_replicates
 
 DEFAULT_ALPHA = 0.05
@@ -186,7 +186,7 @@ def _judge(
     )
     if verdict in ("better", "worse"):
         return verdict, (
-            f"{_signed(difference.mean)} points over {pairs} pairs, Holm p = {p_holm:.2g} ≤ {rules.alpha:g}, "
+            f"{signed(difference.mean)} points over {pairs} pairs, Holm p = {p_holm:.2g} ≤ {rules.alpha:g}, "
             f"beyond the margin of {rules.margin:.2g}{still_contains(difference, '0')}"
         )
     if nonzero == 0:
@@ -198,7 +198,7 @@ def _judge(
         )
     if p_holm <= rules.alpha:
         return verdict, (
-            f"significant (Holm p = {p_holm:.2g}), yet {_signed(difference.mean)} points is less than the margin "
+            f"significant (Holm p = {p_holm:.2g}), yet {signed(difference.mean)} points is less than the margin "
             f"of {rules.margin:.2g}"
         )
     reason = f"Holm p = {p_holm:.2g} > {rules.alpha:g} over {pairs} pairs"
@@ -225,7 +225,3 @@ def points(value: float) -> str:
     """Return a number of points in two digits: `1 point`, `0.31 points`."""
     text = f"{value:.2g}"
     return f"{text} point" if text == "1" else f"{text} points"
-
-
-def _signed(points: float) -> str:
-    return f"{points:+.2f}".replace("-", "\N{MINUS SIGN}")

@@ -12,6 +12,8 @@ _MOST_DATA = 2
 """Data sets that are named in one line; of more, each cell of the grid names its own."""
 ABSENT = "–"
 MINUS = "−"
+DAGGER, ABOUT = "†", "≈"
+"""Beside a ratio that is not the quotient of what is shown, and before one of noisy rounds alone."""
 
 
 def plain(value: object) -> str:
@@ -26,8 +28,11 @@ def plain(value: object) -> str:
 
 
 def signed(value: float | None, digits: int = 2) -> str:
-    """Return `+1.24` or `−0.30`, with a true minus sign."""
-    return ABSENT if value is None else f"{value:+.{digits}f}".replace("-", MINUS)
+    """Return `+1.24` or `−0.30`, with a true minus sign; what is 0 in these digits has no sign: `0.00`."""
+    if value is None:
+        return ABSENT
+    text = f"{value:+.{digits}f}".replace("-", MINUS)
+    return text if any(digit in text for digit in "123456789infa") else text[1:]
 
 
 def counted(number: int | None, noun: str) -> str:
@@ -82,9 +87,14 @@ def speed(row: Mapping[str, Any]) -> str:
 
 
 def speed_ratio(row: Mapping[str, Any]) -> str:
-    """Return the ratio of speeds, `1.03×`; with a dagger where it is not the quotient of the two that are shown."""
+    """Return the ratio of speeds: `1.03×`, of noisy rounds alone `≈1.03×`, and `1.03×†` where it is no quotient.
+
+    That is where the two speeds that are shown divide to another number.
+    """
     ratio = row["images_per_second_ratio"]
-    return times(ratio["mean"]) + (_DAGGER if "quotient" in ratio else "")
+    return (
+        (ABOUT if "noisy" in ratio else "") + times(ratio["mean"]) + (DAGGER if "quotient" in ratio else "")
+    )
 
 
 def memory(value: float | None) -> str:
@@ -247,28 +257,6 @@ def _sizes(data: Sequence[Mapping[str, Any]]) -> str:
         low, high = min(counts), max(counts)
         told.append(f"{low:,} {word}" if low == high else f"{low:,} to {high:,} {word}")
     return f" ({' and '.join(told)} images)"
-
-
-_COSTS = " FLOPs: an arm's own + those of all arms that it needs, in multiples of the baseline's."
-
-_DAGGER = "†"
-_BY_ROUND = (
-    f" {_DAGGER} By rounds that count for arm and baseline both; the two speeds shown are each over its own, so their "
-    "quotient is another number."
-)
-
-
-def method(board: Mapping[str, Any]) -> str:
-    """Return how the verdicts came about, in one line."""
-    settings = board["settings"]
-    return (
-        f"Verdicts: exact sign-flip on paired replicates, Holm over {counted(settings['family'], 'arm')} at "
-        f"α = {settings['alpha']:g}, margin {settings['margin_points']:.2g} points. ± and brackets: "
-        f"{100 * (1 - settings['alpha']):g} % Student t; those of Δ hold for all arms at once. The test and the "
-        "interval are two procedures, and at the edge one may say what the other does not."
-        f"{_COSTS if any(row.get('parents') for row in board['rows']) else ''}"
-        f"{_BY_ROUND if any('quotient' in (row['images_per_second_ratio'] or ()) for row in board['rows']) else ''}"
-    )
 
 
 def calibration(board: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from harness.board import render
 from harness.board.leaderboard import build
 from harness.board.previews import read_pictures, read_preview
 from harness.board.write import write
-from harness.cli.output import say, say_json, show
+from harness.cli.output import complain, say, say_json, show
 from harness.cli.tuning import refuse_search
 from harness.errors import StoreError
 from harness.record.history import history_of
@@ -29,7 +29,12 @@ def build_board(
     plan: Mapping[str, Any], reading: Reading[Any], folder: Path, *, allow_mixed: bool = False
 ) -> tuple[dict[str, Any], list[Path]]:
     """Build the board of a plan, with the preview that `folder` holds, and write it there; return it with the paths."""
-    board = build(
+    board = _built(plan, reading, folder, allow_mixed)
+    return board, write(board, folder, read_pictures(folder, board))
+
+
+def _built(plan: Mapping[str, Any], reading: Reading[Any], folder: Path, allow_mixed: bool) -> dict[str, Any]:
+    return build(
         plan,
         reading.records,
         reading.timings,
@@ -39,7 +44,6 @@ def build_board(
         history=history_of(folder, plan["hash"]),
         allow_mixed=allow_mixed,
     )
-    return board, write(board, folder, read_pictures(folder, board))
 
 
 def rebuild(
@@ -53,7 +57,8 @@ def rebuild(
     """Build a leaderboard anew from plan and records, and show it; 3 where there is no record at all.
 
     `form` is one of `options.Format`; what is not the terminal's is printed as it stands in its file. `arm` is the one
-    whose block of a model-index is wanted, where it is not all of them.
+    whose block of a model-index is wanted, where it is not all of them. A folder that takes no files (somebody else's,
+    a full disk) is shown all the same, and a note says that its files are not written.
     """
     store = Store(_suite_folder(folder) if folder is not None else _only_folder(Path("results")))
     with without_collecting():
@@ -61,16 +66,17 @@ def rebuild(
     if as_json:
         say_json(board)
     elif form != "terminal":
-        say(_text(board, form, store.root, arm).removesuffix("\n"))
+        say(_text(board, form, store.root, arm, is_written=page is not None).removesuffix("\n"))
     else:
         from harness.board.render_terminal import terminal
 
         show(terminal(board))
-        say(f"\n{page}")
+        if page is not None:
+            say(f"\n{page}")
     return 0 if count else _NOTHING_TO_COMPARE
 
 
-def _as_before(store: Store) -> tuple[dict[str, Any], Path, int] | None:
+def _as_before(store: Store) -> tuple[dict[str, Any], Path | None, int] | None:
     """Return the board that stands there, its page and how many records it has, where nothing changed since."""
     told = unchanged(store.root, store.latest())
     if told is None:
@@ -82,15 +88,20 @@ def _as_before(store: Store) -> tuple[dict[str, Any], Path, int] | None:
     return board, store.root / told["page"], int(told["records"])
 
 
-def _anew(store: Store, allow_mixed: bool) -> tuple[dict[str, Any], Path, int]:
-    """Read all records and build the board; remember what it was built from."""
+def _anew(store: Store, allow_mixed: bool) -> tuple[dict[str, Any], Path | None, int]:
+    """Read all records and build the board; write it, and remember what it was built from, where the disk lets us."""
     # A large board is made by two processes: threads of a matrix product would only wait for each other's cores.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     plan = store.read_plan()
     refuse_search(plan)
     began_ns = time.time_ns()
     reading = store.read_flat(plan)
-    board, paths = build_board(plan, reading, store.root, allow_mixed=allow_mixed)
+    board = _built(plan, reading, store.root, allow_mixed)
+    try:
+        paths = write(board, store.root, read_pictures(store.root, board))
+    except StoreError as error:
+        complain(f"note: leaderboard.* were not written, what stands there may be older: {error}")
+        return board, None, len(reading.records)
     page = next(path for path in paths if path.suffix == ".html")
     if not allow_mixed:
         told = {"page": page.name, "records": len(reading.records)}
@@ -98,13 +109,16 @@ def _anew(store: Store, allow_mixed: bool) -> tuple[dict[str, Any], Path, int]:
     return board, page, len(reading.records)
 
 
+_RENDERERS = {"markdown": render.markdown, "latex": render.latex, "csv": render.csv, "json": render.json}
 _ENDINGS = {"markdown": "md", "latex": "tex", "csv": "csv", "json": "json", "html": "html"}
 
 
-def _text(board: Mapping[str, Any], form: str, folder: Path, arm: str | None) -> str:
+def _text(board: Mapping[str, Any], form: str, folder: Path, arm: str | None, *, is_written: bool) -> str:
     """Return the board in a format: what stands in its file, where it has one."""
     if form == "model-index":
         return render.model_index(board, arm)
+    if not is_written:
+        return render.html(board, read_pictures(folder, board)) if form == "html" else _RENDERERS[form](board)
     return (folder / f"leaderboard.{_ENDINGS[form]}").read_text()
 
 

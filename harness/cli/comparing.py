@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from harness.cli.compare_floor import floor_note, foresee, with_absolute_folders
 from harness.cli.options import Arms, AsJson, Data, Device, Jobs, Replicates, Results
 from harness.cli.output import complain, say, say_json
 from harness.errors import HarnessError, StoreError
@@ -81,6 +82,9 @@ def compare_command(
     `harness gate`, which measures side by side. With --base the suite is run at both commits first, into
     DIR/compare/<commit>/<suite>; the same command again runs only what is missing.
 
+    Every arm is compared with itself at the other commit, the baseline too: 1, 2, 4, 7 arms take 6, 7, 8, 9 replicates
+    for a verdict at alpha 0.05. With --base a note says before the first trial where there are too few.
+
     \b
     harness compare results/before results/after
     harness compare machine-a/tricks machine-b/tricks --format markdown
@@ -144,6 +148,8 @@ def _run_commits(suite: Path, base: str, head: str | None, settings: _Settings) 
     progress = Lines()
     try:
         with open_sides(suite, base, head, progress, "compare") as sides:
+            if note := floor_note([foresee(side, _choice(settings)) for side in sides]):
+                complain(note)
             folders = [_run(side, settings) for side in sides]
             return [
                 _read(folder, f"{side.label} ({side.commit[:12]})", side.commit)
@@ -170,18 +176,11 @@ def _run(side: Side, settings: _Settings) -> Path:
         digests = {str(path.relative_to(side.tree)): text_digest(path.read_bytes()) for path in sources}
         results = results.with_name(f"{results.name}-{digest_json(digests)[:12]}")
     command = [str(side.python), "-m", "harness", "run", str(side.suite), "--results", str(results)]
-    command += ["--jobs", str(settings.jobs), "--device", settings.device]
-    if settings.data is not None:
-        command += ["--data", str(settings.data.resolve())]
-    if settings.arms is not None:
-        command += ["--arms", settings.arms]
-    if settings.replicates is not None:
-        command += ["--replicates", str(settings.replicates)]
+    command += ["--jobs", str(settings.jobs), "--device", settings.device, *_choice(settings)]
     complain(f"{side.name} ({side.label}): harness run, into {results}")
     # In its own tree: the interpreter looks for `harness` in the current folder first. Its board is not ours to show.
-    done = subprocess.run(
-        command, cwd=side.tree, env=_absolute(side.environment()), stdout=subprocess.DEVNULL, check=False
-    )
+    environment = with_absolute_folders(side.environment())
+    done = subprocess.run(command, cwd=side.tree, env=environment, stdout=subprocess.DEVNULL, check=False)
     if done.returncode == _INTERRUPTED:
         raise CompareRefused("interrupted; the same command goes on from here", _INTERRUPTED)
     if done.returncode not in (0, _SOME_FAILED):
@@ -193,15 +192,14 @@ def _run(side: Side, settings: _Settings) -> Path:
     return (named or found or [results])[0]
 
 
+def _choice(settings: _Settings) -> list[str]:
+    """Return the options of `harness run` and `harness plan` that say what of a suite is run."""
+    told = [] if settings.data is None else ["--data", str(settings.data.resolve())]
+    told += [] if settings.arms is None else ["--arms", settings.arms]
+    return told if settings.replicates is None else [*told, "--replicates", str(settings.replicates)]
+
+
 def _suite_name(suite: Path) -> str:
     from harness.suite.read import read_toml
 
     return str(read_toml(suite)[1].get("name"))
-
-
-def _absolute(environment: dict[str, str]) -> dict[str, str]:
-    """Return the variables with folders that were named from here made absolute: the side runs in its own tree."""
-    return {
-        name: str(Path(value).resolve()) if name in ("HARNESS_DATA", "HARNESS_CACHE") and value else value
-        for name, value in environment.items()
-    }

@@ -1,0 +1,45 @@
+"""Why nothing is said of the speed of a copy of the baseline: "calibrated" is of accuracy alone then."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.board.select import Record
+from harness.board.speed import noisy_of
+from harness.board.speed_verdict import speed_ratios
+from harness.board.verdict import Rules
+from harness.suite.plan import needed_replicates
+
+Json = dict[str, Any]
+
+
+def why_no_speed(
+    own: Mapping[int, Record], base: Mapping[int, Record], planned: int, rules: Rules
+) -> str | None:
+    """Return why nothing is said of a copy's speed, or None."""
+    quiet, needed = len(speed_ratios(own, base)), needed_replicates(1, rules.alpha)
+    if (least := min(len(own), len(base))) < planned:
+        return f"{least} of {planned} rounds are there"
+    if quiet >= needed:
+        return None
+    noisy = len(noisy_of(own, base))
+    if not noisy:
+        return f"{planned} rounds, and it takes {needed}"
+    return (
+        f"all {noisy} rounds noisy"
+        if not quiet
+        else f"{quiet} of {planned} rounds quiet, and it takes {needed}"
+    )
+
+
+def not_judged(copies: Sequence[Json]) -> list[str]:
+    """Return of whose speed nothing is said, and why: "calibrated" is of accuracy alone then."""
+    without = Counter(copy["speed_reason"] for copy in copies if copy["speed_reason"])
+    if len(copies) == 1:
+        return [f"its speed was not judged: {why}" for why in without]
+    return [
+        f"of {count} of {len(copies)} copies the speed was not judged: {why}"
+        for why, count in without.items()
+    ]
