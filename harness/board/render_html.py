@@ -74,14 +74,17 @@ def html(board: Json, pictures: Mapping[str, bytes] = MappingProxyType({})) -> s
     return str(whole_page)
 
 
+_NESTS = frozenset({dict, list, tuple})
+
+
 def _in_order(value: Any) -> Any:
     """Return a board with the keys of all tables sorted: one that was just built and its JSON give the same page.
 
     Trials are left as they are: there may be a hundred thousand, and each is shown key by key.
     """
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {key: one if key == "trials" else _in_order(one) for key, one in sorted(value.items())}
-    if isinstance(value, (list, tuple)) and any(isinstance(one, (Mapping, list, tuple)) for one in value):
+    if isinstance(value, (list, tuple)) and not _NESTS.isdisjoint(map(type, value)):
         return [_in_order(one) for one in value]
     return value
 

@@ -61,11 +61,13 @@ def two_level_of(
     # A baseline is met once for each arm: its columns are added up once for each set of replicates. Other arms are
     # let go of after their turn: a hundred thousand replicates would take as many kilobytes and more.
     bases = {base: _tested(trials[base]) for base in set(against.values()) if base in trials}
-    columns: dict[tuple[str, tuple[int, ...]], list[int]] = {}
+    columns: dict[tuple[str, tuple[int, ...]], tuple[list[int], int]] = {}
 
-    def counts_of(arm: str, bits: Bits, replicates: Sequence[int]) -> list[int]:
+    def counts_of(arm: str, bits: Bits, replicates: Sequence[int]) -> tuple[list[int], int]:
+        """Return the columns' counts, and the sum of their squares."""
         if (key := (arm, tuple(replicates))) not in columns:
-            columns[key] = column_counts(bits)
+            counts = column_counts(bits)
+            columns[key] = counts, products(counts, counts)
         return columns[key]
 
     found = {}
@@ -74,28 +76,22 @@ def two_level_of(
         own = bases[arm] if arm in bases else _tested(trials[arm])
         single = difference = None
         if len(own.replicates) >= FEWEST:
-            totals = counts_of(arm, own.bits, own.replicates)
-            single = _accuracy(_parts(own.hits, products(totals, totals), sum(own.hits), own.examples), alpha)
+            _, squares = counts_of(arm, own.bits, own.replicates)
+            single = _accuracy(_parts(own.hits, squares, sum(own.hits), own.examples), alpha)
         base = against[arm]
         if base != arm and base in bases and bases[base].examples == own.examples:
             without = trials[arm].changed | trials[base].changed
             pairs = sorted(set(own.replicates).intersection(bases[base].replicates) - without)
             if len(pairs) >= FEWEST:
                 one, two = own.taking(pairs), bases[base].taking(pairs)
-                parts = _parts(
-                    list(map(sub, one.hits, two.hits)),
-                    _squares(counts_of(arm, one.bits, pairs), counts_of(base, two.bits, pairs)),
-                    unlike(one.bits, two.bits),
-                    own.examples,
-                )
+                counts, squares = counts_of(arm, one.bits, pairs)
+                base_counts, base_squares = counts_of(base, two.bits, pairs)
+                apart = squares - 2 * products(counts, base_counts) + base_squares
+                gaps = list(map(sub, one.hits, two.hits))
+                parts = _parts(gaps, apart, unlike(one.bits, two.bits), own.examples)
                 difference = _difference(parts, share)
         found[arm] = (single, difference)
     return found
-
-
-def _squares(totals: Sequence[int], others: Sequence[int]) -> int:
-    """Return the sum over columns of the square of one count less the other."""
-    return products(totals, totals) - 2 * products(totals, others) + products(others, others)
 
 
 def _difference(parts: _Parts, alpha: float) -> Json | None:
