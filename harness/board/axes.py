@@ -11,7 +11,7 @@ from markupsafe import Markup
 from harness.board import wording
 from harness.board.markup import tag
 
-WIDTH, WIDE = 560.0, 1120.0
+WIDTH, WIDE, SLIM = 560.0, 1120.0, 360.0
 
 
 @dataclass(frozen=True, slots=True)

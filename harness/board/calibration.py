@@ -12,13 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
+from harness.board import speed_verdict
 from harness.board.band import upper_end
 from harness.board.copy_speed import not_judged, why_no_speed
 from harness.board.interim import rounds_planned
 from harness.board.permutation import LEVEL, Labels, Split, split_p, whole_columns
 from harness.board.rows import equals_baseline
 from harness.board.select import ArmTrials, Record, number_at, rests_of, value_at
-from harness.board.speed_verdict import MARGIN, speed_ratios
+from harness.board.speed_verdict import memory_ratios, speed_ratios
 from harness.board.statistics import mean_of, median_of, sign_flip_p
 from harness.board.verdict import Rules
 from harness.suite.plan import needed_replicates
@@ -44,10 +45,10 @@ def calibration_of(
         rules: What the plan fixed.
 
     Returns:
-        `{verdict, reason, resolution_points, copies, accuracy, speed, splits}`. `resolution_points` is the median
-        over the arms of the difference that their pairs would find in 80 % of such runs, in points, at least the
-        margin. `accuracy` and `speed` are `{copies, beyond, band}`: how many copies were judged, how many of them
-        are different, and how many may be; null where none was.
+        `{verdict, reason, resolution_points, copies, accuracy, speed, memory, splits}`. `resolution_points` is the
+        median over the arms of the difference that their pairs would find in 80 % of such runs, in points, at least
+        the margin. `accuracy`, `speed` and `memory` are `{copies, beyond, band}`: how many copies were judged, how
+        many of them are different, and how many may be; null where none was.
     """
     copies = [
         _copy(arm["name"], arm["copy_of"], rows[arm["name"]], rounds, rounds_planned(plan), rules)
@@ -56,7 +57,8 @@ def calibration_of(
     ]
     accuracy = _counted(copies, lambda copy: _is_different(copy, len(copies), rules), rules)
     speed = _counted(copies, lambda copy: copy["speed"] and copy["speed"]["differs"], rules)
-    verdict, reason = _judge(copies, accuracy, speed, splits)
+    memory = _counted(copies, lambda copy: copy["memory"] and copy["memory"]["differs"], rules)
+    verdict, reason = _judge(copies, {ACCURACY: accuracy, SPEED: speed, MEMORY: memory}, splits)
     found = [value for row in rows.values() if (value := number_at(row, "difference", "detectable"))]
     return {
         "verdict": verdict,
@@ -65,6 +67,7 @@ def calibration_of(
         "copies": copies,
         "accuracy": accuracy,
         "speed": speed,
+        "memory": memory,
         "splits": splits,
     }
 
@@ -87,12 +90,13 @@ def _copy(
         "p": number_at(row, "difference", "p"),
         "identical": equals_baseline(row["stamps"]),
         # As any verdict, it waits until all rounds are there.
-        "speed": _speed(speed_ratios(own, base), rules) if is_whole else None,
+        "speed": _ratio(speed_ratios(own, base), rules, speed_verdict.SPEED.margin) if is_whole else None,
+        "memory": _ratio(memory_ratios(own, base), rules, speed_verdict.SIZE.margin) if is_whole else None,
         "speed_reason": why_no_speed(own, base, planned, rules) if planned else None,
     }
 
 
-def _speed(logs: Sequence[float], rules: Rules) -> Json | None:
+def _ratio(logs: Sequence[float], rules: Rules, margin: float) -> Json | None:
     """Return what a copy's log ratios to its original say, one a round; None where they are too few to say it.
 
     Not the row's own verdict: that waits for the copy to be non-inferior in accuracy, which says nothing of clocks.
@@ -100,7 +104,7 @@ def _speed(logs: Sequence[float], rules: Rules) -> Json | None:
     if len(logs) < needed_replicates(1, rules.alpha):
         return None
     mean, p = mean_of(logs), sign_flip_p(logs, rules.seed)
-    differs = p <= rules.alpha and abs(mean) >= math.log1p(MARGIN)
+    differs = p <= rules.alpha and abs(mean) >= math.log1p(margin)
     return {"ratio": math.exp(mean), "p": p, "rounds": len(logs), "differs": differs}
 
 
@@ -244,7 +248,9 @@ def _told(by: str, split: Split, absent: str, alone: str) -> Json:
 
 
 ACCURACY = "better or worse"
-SPEED = f"faster or slower by {100 * MARGIN:g} % or more"
+SPEED = f"faster or slower by {100 * speed_verdict.SPEED.margin:g} % or more"
+MEMORY = f"smaller or larger by {100 * speed_verdict.SIZE.margin:g} % or more"
+_KEYS = {SPEED: "speed", MEMORY: "memory"}
 _TOLD: Mapping[str, Callable[[Json], bool]] = {
     f"do not differ at {LEVEL:g}": lambda split: split["differs"] is False,
     "are too few to tell": lambda split: split["p"] is not None and split["differs"] is None,
@@ -252,9 +258,16 @@ _TOLD: Mapping[str, Callable[[Json], bool]] = {
 
 
 def _judge(
-    copies: Sequence[Json], accuracy: Json | None, speed: Json | None, splits: Sequence[Json]
+    copies: Sequence[Json], found: Mapping[str, Json | None], splits: Sequence[Json]
 ) -> tuple[str | None, str]:
-    """Return the verdict on the board and its reason."""
+    """Return the verdict on the board and its reason.
+
+    Args:
+        copies: What was found of each.
+        found: In words what copies may differ in, how many do.
+        splits: What `splits_of` found.
+    """
+    accuracy = found[ACCURACY]
     # Whatever their number: PROTOCOL.md asks of every copy that its verdict is "not resolved", and Holm over the family
     # keeps that any of them fails it below alpha. Of one copy `_count` says so.
     differing = [copy for copy in copies if len(copies) > 1 and copy["verdict"] in ("better", "worse")]
@@ -268,7 +281,7 @@ def _judge(
         told.append("not checked: the suite has no A/A copy (aa = true)")
     elif accuracy is None:
         told.append("the copies got no verdict")
-    for counted, words in ((accuracy, ACCURACY), (speed, SPEED)):
+    for words, counted in found.items():
         if counted is not None:
             (wrong if counted["beyond"] > counted["band"] else told).append(_count(copies, counted, words))
     told += not_judged(copies)
@@ -288,6 +301,7 @@ def _count(copies: Sequence[Json], counted: Json, words: str) -> str:
         (copy,) = copies
         if words == ACCURACY:
             return f"the copy {copy['arm']} came out {copy['verdict']}"
-        return f"its speed came out × {copy['speed']['ratio']:.3f}, p = {copy['speed']['p']:.2g}"
+        ratio = copy[key := _KEYS[words]]
+        return f"its {key} came out × {ratio['ratio']:.3f}, p = {ratio['p']:.2g}"
     beyond = f"{counted['beyond']} of {counted['copies']} copies are {words}, each judged by itself"
     return f"{beyond}; up to {counted['band']} may be"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from harness.board import wording
-from harness.board.axes import WIDE, Scale, axis_x
+from harness.board.axes import SLIM, WIDE, Scale, axis_x
 from harness.board.charts import (
     Json,
     Point,
@@ -24,58 +24,78 @@ from harness.board.charts import (
 from harness.board.markup import EMPTY, tag
 
 TOP, LINE, RIGHT = 16.0, 26.0, 214.0
+SLIM_LINE, SLIM_EDGE = 42.0, 14.0
+"""On a phone names and numbers stand above their bar, which has the width of the screen."""
 ACROSS_ZERO = (
     "A bar across 0 beside ▲ or ▼: the verdict is of the sign-flip test with Holm's steps, the bar the simultaneous "
     "t interval, which is another procedure and wider here"
 )
 
 
-def forest(board: Json) -> Markup:
-    """Draw each arm's difference from its baseline with its simultaneous interval, over the band of the margin."""
+def forest(board: Json, *, is_slim: bool = False) -> Markup:
+    """Draw each arm's difference from its baseline with its simultaneous interval, over the band of the margin.
+
+    Args:
+        board: The board.
+        is_slim: Whether it is for a phone.
+    """
     cells = _by_cell([row for row in board["rows"] if row["difference"] is not None])
     rows = [row for _, group in cells for row in group]
     if not rows:
         return EMPTY
     margin = board["settings"]["margin_points"]
     headed = len(cells) > 1
-    names = dict(zip((row["arm"] for row in rows), shortened([row["arm"] for row in rows], 30), strict=True))
-    left = 24.0 + max(map(width_of, names.values()))
-    bottom = TOP + LINE * (len(rows) + headed * len(cells))
-    x = Scale(*_bounds([row["difference"] for row in rows], margin), left, WIDE - RIGHT)
+    arms, length = [row["arm"] for row in rows], 18 if is_slim else 30
+    names = dict(zip(arms, shortened(arms, length), strict=True))
+    line, width = (SLIM_LINE, SLIM) if is_slim else (LINE, WIDE)
+    left = SLIM_EDGE if is_slim else 24.0 + max(map(width_of, names.values()))
+    right = width - (SLIM_EDGE if is_slim else RIGHT)
+    bottom = TOP + line * (len(rows) + headed * len(cells))
+    x = Scale(*_bounds([row["difference"] for row in rows], margin), left, right)
     parts = [
         tag("rect", x=x(-margin), y=TOP, width=x(margin) - x(-margin), height=bottom - TOP, class_="band"),
         *axis_x(x, TOP, bottom, signed=True),
         tag("line", x1=x(0), x2=x(0), y1=TOP, y2=bottom, class_="zero"),
     ]
-    y = TOP + LINE / 2
+    y = TOP + line / 2
     for name, group in cells:
         if headed:
             against = group[0].get("against") or board["baseline"]
-            words = shorten(f"{name or 'no cell'} · against {against}", 140)
+            words = shorten(f"{name or 'no cell'} · against {against}", 46 if is_slim else 140)
             parts.append(tag("g", tag("text", words, x=8, y=y + 6, class_="cell")))
-            y += LINE
+            y += line
         for row in group:
-            parts.append(_line(row, names[row["arm"]], x, y, left))
-            y += LINE
+            parts.append(_line(row, names[row["arm"]], x, y, is_slim=is_slim))
+            y += line
     whom = "the baseline of its cell" if headed else board["baseline"]
     caption = f"Difference from {whom} in points of test accuracy; shaded: the margin of ±{margin:.2g}"
     if any(_is_decided_across_zero(row) for row in rows):
         caption += f". {ACROSS_ZERO}"
-    below = ((left + WIDE - RIGHT) / 2, bottom + 36, "Δ top-1, points")
-    return figure(WIDE, bottom + 42, parts, caption, below)
+    below = ((left + right) / 2, bottom + 36, "Δ top-1, points")
+    return figure(width, bottom + 42, parts, caption, below)
 
 
-def _line(row: Json, name: str, x: Scale, y: float, left: float) -> Markup:
+def _line(row: Json, name: str, x: Scale, y: float, *, is_slim: bool) -> Markup:
     difference = row["difference"]
     sign = f"{wording.MARKS[row['verdict']]} " if row["verdict"] else ""
     numbers = sign + wording.interval(difference)
+    if is_slim:
+        texts = [
+            tag("text", name, x=x.start, y=y - 5),
+            tag("text", numbers, x=x.end, y=y - 5, class_="value end"),
+        ]
+        y += 9
+    else:
+        texts = [
+            tag("text", name, x=x.start - 14, y=y + 4, class_="end"),
+            tag("text", numbers, x=x.end + 14, y=y + 4, class_="value"),
+        ]
     return tag(
         "g",
         tag("title", f"{row['arm']}: {row['reason']}"),
-        tag("text", name, x=left - 14, y=y + 4, class_="end"),
         whisker(difference["low"], difference["high"], x, y),
         mark(row, x(difference["mean"]), y),
-        tag("text", numbers, x=WIDE - RIGHT + 14, y=y + 4, class_="value"),
+        *texts,
         class_=kind_of(row),
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from harness.board import wording
-from harness.board.axes import WIDE, Scale, axis_x, axis_y
+from harness.board.axes import SLIM, WIDE, Scale, axis_x, axis_y
 from harness.board.charts import (
     Json,
     Point,
@@ -23,13 +23,14 @@ from harness.board.charts import (
 )
 from harness.board.markup import EMPTY, tag
 
-LEFT, RIGHT, TOP, BOTTOM = 52.0, WIDE - 14, 14.0, 320.0
+LEFT, EDGE, TOP, BOTTOM = 52.0, 14.0, 14.0, 320.0
 FRONT = (
     "Dashed: the front of arms that no other beats in both; what is nearer than the measurement resolves counts as "
     "equal"
 )
-MOST_NAMES = 40
-"""Arms whose names are written; every mark tells its own when it is pointed at."""
+NO_FRONT = "No front is drawn: no arm has a round that was quiet"
+MOST_NAMES, SLIM_NAMES = 40, (12, 14)
+"""Arms whose names are written; every mark tells its own when it is pointed at. On a phone fewer, and shorter ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,14 @@ MEMORY = Cost(
 )
 
 
-def scatter(board: Json, cost: Cost = SPEED) -> Markup:
-    """Draw accuracy against a cost; a dashed line is the front. Empty where nothing was timed."""
+def scatter(board: Json, cost: Cost = SPEED, *, width: float = WIDE) -> Markup:
+    """Draw accuracy against a cost; a dashed line is the front. Empty where nothing was timed.
+
+    Args:
+        board: The board.
+        cost: What accuracy is drawn against.
+        width: Of the drawing, in pixels.
+    """
     rows = [row for row in board["rows"] if row[cost.column] and row["rank"] is not None]
     if not rows:
         return EMPTY
@@ -89,15 +96,16 @@ def scatter(board: Json, cost: Cost = SPEED) -> Markup:
     ranges = {row["arm"]: _range(row, cost, board["settings"]["needed_replicates"]) for row in rows}
     ends = [*places, *(end for found in ranges.values() if found for end in found)]
     room = (max(ends) - min(ends)) * 0.08 or max(ends) * 0.1
-    x = Scale(max(0.0, min(ends) - room), max(ends) + room, LEFT, RIGHT)
+    x = Scale(max(0.0, min(ends) - room), max(ends) + room, LEFT, width - EDGE)
     y = Scale(*padded(min(bounds), max(bounds), bounds), BOTTOM, TOP)
-    parts = [*axis_x(x, TOP, BOTTOM), *axis_y(y, LEFT, RIGHT), *_fronts(rows, cost, x, y)]
+    parts = [*axis_x(x, TOP, BOTTOM), *axis_y(y, LEFT, x.end), *_fronts(rows, cost, x, y)]
     parts += [_dot(row, ranges[row["arm"]], cost, x, y) for row in rows]
     dots = [(x(place), y(row["top1"]["mean"])) for row, place in zip(rows, places, strict=True)]
-    parts += _names(rows, cost, dots, y.low)
-    caption = ". ".join([cost.caption, _about_ranges(board, cost, ranges), FRONT])
-    below = ((LEFT + RIGHT) / 2, BOTTOM + 38, cost.label)
-    return figure(WIDE, BOTTOM + 46, parts, caption, below)
+    parts += _names(rows, cost, dots, y.low, x.end)
+    has_front = any((row.get("pareto") or {cost.front: False}).get(cost.front) is not None for row in rows)
+    caption = ". ".join([cost.caption, _about_ranges(board, cost, ranges), FRONT if has_front else NO_FRONT])
+    below = ((LEFT + x.end) / 2, BOTTOM + 38, cost.label)
+    return figure(width, BOTTOM + 46, parts, caption, below)
 
 
 def _fronts(rows: Iterable[Json], cost: Cost, x: Scale, y: Scale) -> list[Markup]:
@@ -108,19 +116,21 @@ def _fronts(rows: Iterable[Json], cost: Cost, x: Scale, y: Scale) -> list[Markup
             point = (x(row[cost.column] / cost.unit), y(row["top1"]["mean"]))
             cells.setdefault(cell_words(row.get("cell")), []).append(point)
     return [
-        tag("polyline", points=corners_of(_stairs(sorted(points), cost.more_is_better)), class_="front")
+        tag(
+            "polyline", points=corners_of(_stairs(sorted(points), cost.more_is_better, x.end)), class_="front"
+        )
         for points in cells.values()
     ]
 
 
-def _stairs(points: Sequence[Point], more_is_better: bool) -> list[Point]:
+def _stairs(points: Sequence[Point], more_is_better: bool, right: float) -> list[Point]:
     if more_is_better:
         corners = [(LEFT, points[0][1])]
-        for (across, down), (_, below) in zip(points, [*points[1:], (RIGHT, BOTTOM)], strict=True):
+        for (across, down), (_, below) in zip(points, [*points[1:], (right, BOTTOM)], strict=True):
             corners += [(across, down), (across, below)]
         return corners
     corners = [(points[0][0], BOTTOM)]
-    for (across, down), (further, _) in zip(points, [*points[1:], (RIGHT, TOP)], strict=True):
+    for (across, down), (further, _) in zip(points, [*points[1:], (right, TOP)], strict=True):
         corners += [(across, down), (further, down)]
     return corners
 
@@ -160,28 +170,34 @@ def _dot(row: Json, across_range: Point | None, cost: Cost, x: Scale, y: Scale) 
     return tag("g", title, whisker, mark(row, across, y(top1["mean"])), class_=kind_of(row))
 
 
-def _names(rows: Sequence[Json], cost: Cost, dots: Sequence[Point], lowest: float) -> list[Markup]:
+def _names(
+    rows: Sequence[Json], cost: Cost, dots: Sequence[Point], lowest: float, right: float
+) -> list[Markup]:
     """Return the names beside their marks: the baseline's and the front's first, then the best by rank."""
 
     def order(pair: tuple[Json, Point]) -> tuple[bool, bool]:
         return (not pair[0]["baseline"], not (pair[0].get("pareto") or {}).get(cost.front))
 
     taken = [(across - 6, down - 6, across + 6, down + 6) for across, down in dots]
-    chosen = sorted(zip(rows, dots, strict=True), key=order)[:MOST_NAMES]
-    names = shortened([row["arm"] for row, _ in chosen], 24)
+    most, length = (MOST_NAMES, 24) if right > SLIM else SLIM_NAMES
+    chosen = sorted(zip(rows, dots, strict=True), key=order)[:most]
+    names = shortened([row["arm"] for row, _ in chosen], length)
     return [
-        _name(row, name, cost, dot, taken, lowest) for (row, dot), name in zip(chosen, names, strict=True)
+        _name(row, name, cost, dot, taken, lowest, right)
+        for (row, dot), name in zip(chosen, names, strict=True)
     ]
 
 
 Box = tuple[float, float, float, float]
 
 
-def _name(row: Json, name: str, cost: Cost, dot: Point, taken: list[Box], lowest: float) -> Markup:
+def _name(
+    row: Json, name: str, cost: Cost, dot: Point, taken: list[Box], lowest: float, right: float
+) -> Markup:
     if row["top1"]["mean"] < lowest:
         name += f" ↓ {wording.decimal(row['top1']['mean'])}"
     (across, down), width = dot, width_of(name) * (1.1 if _is_on_front(row, cost) else 1.0)
-    left, middle = _free(across, down, width, taken)
+    left, middle = _free(across, down, width, taken, right)
     taken.append((left, middle - 6.5, left + width, middle + 6.5))
     lead = EMPTY
     if abs(middle - down) > 14:
@@ -199,10 +215,10 @@ def _is_on_front(row: Json, cost: Cost) -> bool:
     return bool((row.get("pareto") or {}).get(cost.front))
 
 
-def _free(across: float, down: float, width: float, taken: Sequence[Box]) -> Point:
+def _free(across: float, down: float, width: float, taken: Sequence[Box], right: float) -> Point:
     """Return left edge and middle of the nearest free place for a name: right of its mark, left, then up and down."""
-    lefts = [left for left in (across + 10, across - 10 - width) if LEFT <= left <= RIGHT + 12 - width]
-    lefts = lefts or [max(2.0, min(across + 10, WIDE - 2 - width))]
+    lefts = [left for left in (across + 10, across - 10 - width) if LEFT <= left <= right + 12 - width]
+    lefts = lefts or [max(2.0, min(across + 10, right + EDGE - 2 - width))]
     for step in range(2 * MOST_NAMES):
         for middle in (down - 6.75 * step, down + 6.75 * step):
             if not TOP <= middle <= BOTTOM:

@@ -49,6 +49,13 @@ def figure(
     return tag("figure", held, tag("figcaption", caption), class_=class_)
 
 
+def by_screen(broad: Markup, slim: Markup) -> Markup:
+    """Return a drawing for a usual screen and the same for a phone; the page shows the one that fits."""
+    if not broad:
+        return EMPTY
+    return tag("div", tag("div", broad, class_="broad"), tag("div", slim, class_="slim"))
+
+
 def kind_of(row: Json) -> str:
     """Return the class of a row's marks: `baseline`, its verdict, or `none`."""
     return "baseline" if row["baseline"] else (row["verdict"] or "none").replace(" ", "-")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from harness.board.speed_verdict import MARGIN, SIZE, SPEED
+from harness.board.speed_verdict import SIZE, SPEED
 from harness.board.statistics import Estimate
 from harness.board.verdict import Comparison, Rules, still_contains
 from harness.board.wording import counted, signed
@@ -38,6 +38,7 @@ def _judge(claim: Json, comparison: Comparison, rules: Rules) -> tuple[str | Non
     if comparison.verdict is None or estimate is None or p is None:
         return None, comparison.reason
     ratio = claim["unit"] == "ratio"
+    off = (SIZE if claim["metric"] == "peak_memory" else SPEED).margin
     effect = math.log(claim["claimed"]) if ratio else claim["claimed"]
     found = f"{_written(estimate.mean, ratio)} over {estimate.count} {'rounds' if ratio else 'pairs'}"
     if comparison.verdict in ("better", "worse"):
@@ -53,15 +54,15 @@ def _judge(claim: Json, comparison: Comparison, rules: Rules) -> tuple[str | Non
             return "reproduced", f"{found}; the interval reaches {limit}"
         return "weaker", f"{found}; the interval ends at {limit}, short of the claim"
     if comparison.verdict == "equal":
-        margin = math.log1p(MARGIN) if ratio else rules.equal_margin
-        within = f"equal within {MARGIN:.0%}" if ratio else f"equal within ±{margin:.2g} points"
+        margin = math.log1p(off) if ratio else rules.equal_margin
+        within = f"equal within {off:.0%}" if ratio else f"equal within ±{margin:.2g} points"
         if abs(effect) > margin:
             return "contradicted", f"{found}: {within}"
         return "not resolved", f"{found}: {within}, and the claim is no more than that"
     if ratio:
         small = p <= rules.alpha
         why = (
-            f"Holm p = {p:.2g}, yet nearer to 1 than {MARGIN:.0%}"
+            f"Holm p = {p:.2g}, yet nearer to 1 than {off:.0%}"
             if small
             else f"Holm p = {p:.2g} > {rules.alpha:g}"
         )

@@ -13,8 +13,9 @@ else is *not resolved*.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from harness.board import rows, wording
@@ -25,6 +26,8 @@ from harness.board.proof import idle_tricks
 from harness.board.select import ArmTrials, Record, number_at
 from harness.board.speed import noisy_of
 from harness.board.speed_verdict import (
+    SIZE,
+    SPEED,
     judge_ratios,
     memory_ratios,
     non_inferior,
@@ -64,6 +67,14 @@ class Measured:
     timed: Mapping[str, int]
 
 
+_JUDGES: dict[str, Callable[..., dict[str, Comparison]]] = {
+    "top1": compare,
+    "images_per_second": partial(judge_ratios, margin=SPEED.margin),
+    "peak_memory": partial(judge_ratios, margin=SIZE.margin),
+}
+"""By the metric of a claim, what compares its arms."""
+
+
 def claims_family(plan: Mapping[str, Any]) -> int:
     """Return how many claims are tested together: those that the suite does not call untestable."""
     return max(1, sum(1 for claim in plan.get("claims") or [] if not claim.get("testable")))
@@ -85,15 +96,15 @@ def claims_of(plan: Mapping[str, Any], measured: Measured, rules: Rules) -> list
     """
     claims, family, arms = plan.get("claims") or [], claims_family(plan), rules.family
     rules = replace(rules, family=family, needed=needed_replicates(family, rules.alpha))
-    effects: dict[str, dict[int, list[float]]] = {"points": {}, "ratio": {}}
+    effects: dict[str, dict[int, list[float]]] = {metric: {} for metric in _JUDGES}
     refusals: dict[int, str] = {}
     untestable: dict[int, str] = {}
     for index, claim in enumerate(claims):
         if why := _untestable(plan, claim, measured):
             untestable[index] = why
             continue
-        effects[claim["unit"]][index] = _effects(claim, measured)
-        if why := _refusal(plan, claim, measured, effects[claim["unit"]][index], rules):
+        effects[claim["metric"]][index] = _effects(claim, measured)
+        if why := _refusal(plan, claim, measured, effects[claim["metric"]][index], rules):
             refusals[index] = why
     comparisons = _compare(effects, refusals, rules)
     told = []
@@ -113,14 +124,13 @@ def claims_of(plan: Mapping[str, Any], measured: Measured, rules: Rules) -> list
 def _compare(
     effects: Mapping[str, Mapping[int, Sequence[float]]], refusals: Mapping[int, str], rules: Rules
 ) -> dict[int, Comparison]:
-    """Compare points and ratios apart, each within the whole family: what the other holds counts as p = 1."""
-    judges = {"points": compare, "ratio": judge_ratios}
+    """Compare points, speeds and memory apart, each within the whole family: what the others hold counts as p = 1."""
     return {
         int(index): comparison
-        for unit, judge in judges.items()
+        for metric, judge in _JUDGES.items()
         for index, comparison in judge(
-            {str(index): values for index, values in effects[unit].items()},
-            {str(index): why for index, why in refusals.items() if index in effects[unit]},
+            {str(index): values for index, values in effects[metric].items()},
+            {str(index): why for index, why in refusals.items() if index in effects[metric]},
             rules,
         ).items()
     }

@@ -27,6 +27,7 @@ from harness.board.comparability import (
 from harness.board.compare_speed import compare_speed
 from harness.board.compare_verdict import Row, Rules, judge_all
 from harness.board.environment import shared_of
+from harness.board.history import late_rules, late_stamps
 from harness.board.host_words import apart_in_words
 from harness.board.interim import wait_for_planned
 from harness.board.select import ArmTrials, Record, number_at, rests_of, select, value_at
@@ -53,6 +54,7 @@ class Given:
         shared: By hash, what they refer to.
         set_aside: What could not be read.
         commit: Of the code, where the records do not know it.
+        history: What `record.history.history_of` found of the plan.
     """
 
     label: str
@@ -62,6 +64,7 @@ class Given:
     shared: Mapping[str, Any]
     set_aside: Sequence[Any] = ()
     commit: str | None = None
+    history: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,7 @@ def _side(given: Given) -> _Side:
     accuracy = comparable_records(given.plan, attempts_of(given.records), given.shared)
     pace = comparable_timings(given.plan, given.timings, given.shared)
     trials, notes = select(given.plan, accuracy.members)
-    notes = [*notes, *accuracy.notes, *pace.notes]
+    notes = [*late_stamps(late_rules(given.history)), *notes, *accuracy.notes, *pace.notes]
     if given.set_aside:
         notes.append(set_aside_words(given.set_aside))
     arms = {str(arm["name"]): arm for arm in given.plan.get("arms", [])}
@@ -175,7 +178,9 @@ def _row(name: str, sides: Sequence[_Side], rules: Rules) -> Row:
         )
     elif waits := next(filter(None, map(wait_for_planned, trials)), None):
         refusal = waits
-    row = Row(name, differs, (values[0], values[1]), pairs, unpaired, refusal)
+    # Chance against chance is no measurement: of a side without a good replicate no number is shown.
+    known = [value if own.good else {} for value, own in zip(values, trials, strict=True)]
+    row = Row(name, differs, (known[0], known[1]), pairs if all(known) else [], unpaired, refusal)
     row.told = {
         "comparable": not differs,
         "differs": differs,

@@ -40,6 +40,6 @@ def not_judged(copies: Sequence[Json]) -> list[str]:
     if len(copies) == 1:
         return [f"its speed was not judged: {why}" for why in without]
     return [
-        f"of {count} of {len(copies)} copies the speed was not judged: {why}"
+        f"the speed of {count} of {len(copies)} copies was not judged: {why}"
         for why, count in without.items()
     ]

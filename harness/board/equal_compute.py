@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from harness.board.rows import BIT_EQUAL
+
 Json = dict[str, Any]
 
 SLACK = 1e-6
@@ -33,8 +35,11 @@ def equal_compute_of(
     Returns:
         `at_arm` and `at_baseline`, each `{training_flops, arm, baseline}` with accuracies in points, at the FLOPs that
         the arm spent and at those that the baseline did; one is null where the other's curve does not reach so far.
-        None where either's FLOPs or curve are not known.
+        None where either's FLOPs or curve are not known, and of an arm with the bits of its baseline: of one training
+        two accuracies at unlike places in the schedule say nothing.
     """
+    if any(BIT_EQUAL in stamp for stamp in row.get("stamps") or ()):
+        return None
     own_points = _points(row, curves)
     base_points = _points(base, base_curves)
     if not own_points or not base_points:

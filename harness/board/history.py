@@ -53,6 +53,6 @@ def say_what_came_late(claims: Sequence[Json], history: Mapping[str, Any] | None
 
 
 def _span(ends: Sequence[float], noun: str = "") -> str:
-    low, high = ends
-    text = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-    return f"{text} {noun}{'' if low == high == 1 else 's'}" if noun else text
+    low, high = (f"{end:,}" if isinstance(end, int) else f"{end:.3g}" for end in ends)
+    text = low if low == high else f"{low} to {high}"
+    return f"{text} {noun}{'' if low == high == '1' else 's'}" if noun else text

@@ -54,9 +54,8 @@ def _rules(settings: Json) -> Facts:
     margins = told("margin_points", "better or worse beyond {} points", 2)
     margins += told("equal_margin_points", "equal within {} points", 2)
     margins += told("non_inferiority_points", "non-inferior where less than {} points are lost", 2)
-    margins += (
-        [] if speed is None else [f"faster, slower, smaller or larger beyond {_short(100 * speed, 2)} %"]
-    )
+    for words, margin in (("faster or slower", speed), ("smaller or larger", settings.get("memory_margin"))):
+        margins += [] if margin is None else [f"{words} beyond {_short(100 * margin, 2)} %"]
     runs = [] if settings.get("replicates") is None else [counted(settings["replicates"], "replicate")]
     runs += told("seed", "from seed {}") + told("timing_rounds", "timing rounds: {}")
     return [("Verdicts", ", ".join(verdicts)), ("Margins", "; ".join(margins)), ("Runs", ", ".join(runs))]

@@ -33,6 +33,9 @@ KINDS = {
 """The class of a verdict's badge: its word stands in it, so that colour says nothing alone."""
 
 
+_NOT_CHECKED = "not checked"
+
+
 def simple_table(headings: Sequence[str], rows: Sequence[Sequence[object]], label: str) -> Markup:
     """Return a table whose first column names its rows; it scrolls by itself where the screen is narrow."""
     head = [
@@ -81,6 +84,12 @@ def claims(board: Json) -> Markup:
     return simple_table(headings, rows, "Claims") + note
 
 
+_INSIDE_A_SCHEDULE = (
+    " At equal FLOPs one of the two is read inside its schedule: a run that is cut off half-way is below one that was "
+    "planned for half as long. So the pair flatters the arm that was trained to its end; it is shown, and not tested."
+)
+
+
 def costs(board: Json) -> Markup:
     """Return the verdicts on speed and memory, with the ratios that they rest on and what was equal compute."""
     rows = []
@@ -97,7 +106,7 @@ def costs(board: Json) -> Markup:
         "p",
         "Ratios to the baseline by timing round, with intervals. An arm is said to be faster or smaller only where its "
         "accuracy is shown to be no worse than the margin of non-inferiority. Open a verdict for its reason; it "
-        "stands in the arm's card, too.",
+        "stands in the arm's card, too." + (_INSIDE_A_SCHEDULE if used else ""),
         class_="note",
     )
     return simple_table(headings if used else headings[:-1], kept, "Speed and memory") + note
@@ -132,7 +141,10 @@ def calibration(board: Json) -> Markup:
     told = board.get("calibration")
     if not told or not (told.get("copies") or told.get("verdict") or told.get("splits")):
         return EMPTY
-    first = [word_badge(told.get("verdict")), " ", tag("span", told.get("reason") or "")]
+    verdict, reason = told.get("verdict"), str(told.get("reason") or "")
+    if reason.startswith(_NOT_CHECKED):
+        verdict, reason = _NOT_CHECKED, reason.removeprefix(f"{_NOT_CHECKED}: ")
+    first = [word_badge(verdict), " ", tag("span", reason)]
     parts = [tag("p", *first)]
     if (resolution := told.get("resolution_points")) is not None:
         parts.append(

@@ -29,7 +29,7 @@ from harness.board.reproduce import reproduce_of
 from harness.board.select import ArmTrials, Record, counted_rests, number_at, rests_of, select, value_at
 from harness.board.set_aside import stamps_of as set_aside_stamps
 from harness.board.speed_verdict import MARGIN as SPEED_MARGIN
-from harness.board.speed_verdict import speed_verdicts
+from harness.board.speed_verdict import MEMORY_MARGIN, speed_verdicts
 from harness.board.time_split import time_split_of, trials_of
 from harness.board.two_level import two_level_of
 from harness.board.verdict import Comparison, Rules, against_of, compare, rules_of
@@ -265,6 +265,7 @@ def _settings(plan: Mapping[str, Any], rules: Rules) -> Json:
         "alpha": rules.alpha,
         "margin_points": rules.margin,
         "speed_margin": SPEED_MARGIN,
+        "memory_margin": MEMORY_MARGIN,
         "non_inferiority_points": plan.get("non_inferiority_points", NON_INFERIORITY_POINTS),
         "equal_margin_points": rules.equal_margin,
         "family": rules.family,

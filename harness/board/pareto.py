@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 
 from harness.board.select import Record
-from harness.board.speed import log_ratios, shown_rounds
-from harness.board.speed_verdict import MARGIN, memory_ratios
+from harness.board.speed import log_ratios, noisy_rounds, shown_rounds
+from harness.board.speed_verdict import SIZE, SPEED, memory_ratios
 from harness.board.statistics import estimate
 
 Json = dict[str, Any]
@@ -28,8 +28,8 @@ are equal."""
 def with_pareto(rows: Sequence[Json], rounds: Rounds, alpha: float, copies: Collection[str]) -> list[Json]:
     """Return the rows, each with `pareto: {"speed", "memory"}`: whether it is on the front; null where it has no place.
 
-    Only ranked rows take part, and of those no copy of a baseline: a choice of arms is no choice of names. In a grid
-    each cell has fronts of its own, as it has a baseline of its own.
+    Only ranked rows take part, and of those no copy of a baseline: a choice of arms is no choice of names. Of speed no
+    arm of which all rounds were noisy. In a grid each cell has fronts of its own, as it has a baseline of its own.
 
     Args:
         rows: With `rank`, `top1`, `images_per_second` and `peak_memory_bytes`.
@@ -39,14 +39,18 @@ def with_pareto(rows: Sequence[Json], rounds: Rounds, alpha: float, copies: Coll
     """
     shown = [row for row in rows if row["arm"] not in copies]
 
+    def has_quiet_round(row: Json) -> bool:
+        own = rounds.get(row["arm"], {})
+        return not own or noisy_rounds(own) < len(own)
+
     def is_faster(one: str, other: str) -> float:
         own, base = rounds.get(one, {}), rounds.get(other, {})
-        return told_apart(log_ratios(own, base, shown_rounds(own, base)), alpha)
+        return told_apart(log_ratios(own, base, shown_rounds(own, base)), alpha, SPEED.margin)
 
     def is_smaller(one: str, other: str) -> float:
-        return -told_apart(memory_ratios(rounds.get(one, {}), rounds.get(other, {})), alpha)
+        return -told_apart(memory_ratios(rounds.get(one, {}), rounds.get(other, {})), alpha, SIZE.margin)
 
-    speeds = _on_front(shown, "images_per_second", is_faster)
+    speeds = _on_front(filter(has_quiet_round, shown), "images_per_second", is_faster)
     memories = _on_front(shown, "peak_memory_bytes", is_smaller)
     return [
         {**row, "pareto": {"speed": speeds.get(row["arm"]), "memory": memories.get(row["arm"])}}
@@ -59,12 +63,12 @@ def copies_of(plan: Mapping[str, Any]) -> set[str]:
     return {str(arm["name"]) for arm in plan.get("arms", []) if arm.get("copy_of")}
 
 
-def told_apart(logs: Sequence[float], alpha: float) -> float:
-    """Return the mean log ratio; 0 where it is less than 1 % or its t interval holds 0, or there is no interval."""
+def told_apart(logs: Sequence[float], alpha: float, margin: float) -> float:
+    """Return the mean log ratio; 0 where it is within the margin or its t interval holds 0, or there is none."""
     ratio = estimate(logs, alpha)
     if ratio is None or ratio.low is None or ratio.high is None or ratio.low <= 0.0 <= ratio.high:
         return 0.0
-    return 0.0 if abs(ratio.mean) < math.log1p(MARGIN) else ratio.mean
+    return 0.0 if abs(ratio.mean) < math.log1p(margin) else ratio.mean
 
 
 def _on_front(rows: Iterable[Json], column: str, ahead: Ahead) -> dict[str, bool]:

@@ -10,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from harness.board import html_tuning, html_verdicts, method_words, wording
+from harness.board.axes import SLIM
 from harness.board.cells import with_cells_in_words
 from harness.board.chart_cells import cell_by_cell
 from harness.board.chart_curves import CHARTS, learning_curves
@@ -18,6 +19,7 @@ from harness.board.chart_key import curves_note, drawn_arms, key
 from harness.board.chart_reliability import calibration_errors, reliability, reliable_arms
 from harness.board.chart_scatter import MEMORY, SPEED, scatter
 from harness.board.chart_time import time_split
+from harness.board.charts import by_screen
 from harness.board.html_arms import card, cut
 from harness.board.html_classes import class_tables, confusions
 from harness.board.html_preview import gallery, hash_of
@@ -118,10 +120,15 @@ def _notices(board: Json) -> Markup:
 
 def _parts(board: Json) -> list[tuple[str, str, Markup]]:
     """Return the sections between table and arms: name, title, content; empty ones are left out."""
-    against = [drawn for cost in (SPEED, MEMORY) if (drawn := scatter(board, cost))]
+    against = [
+        by_screen(drawn, scatter(board, cost, width=SLIM))
+        for cost in (SPEED, MEMORY)
+        if (drawn := scatter(board, cost))
+    ]
+    differences = by_screen(forest(board), forest(board, is_slim=True))
     found = [
         ("claims", "Claims", html_verdicts.claims(board)),
-        ("forest", "Differences from the baseline", forest(board)),
+        ("forest", "Differences from the baseline", differences),
         ("aggregate", "Over all data sets", html_verdicts.aggregate(board)),
         ("costs", "Speed and memory", html_verdicts.costs(board)),
         ("speed", "Accuracy and its price", tag("div", *against, class_="stack") if against else EMPTY),

@@ -67,7 +67,12 @@ class TerminalBoard:
                 yield from hang(Text.assemble((plain(row["arm"]), style), f"  {remarks}"), 2, 4)
         yield Text()
         ranks = rank_words.ranks_note(board)
-        for told in (method_words.method(board), ranks, wording.calibration(board), tuning.tuning_line(board)):
+        for told in (
+            method_words.method(board),
+            ranks,
+            wording.calibration(board),
+            tuning.tuning_line(board),
+        ):
             if told:
                 yield from hang(Text(told, style="dim"))
         if board.get("aggregate"):

@@ -43,9 +43,8 @@ def speed_of(rounds: Mapping[int, Record], baseline: Mapping[int, Record]) -> di
     own = common or _quiet(rounds.keys(), noisy_of(rounds, rounds))
     speed = _typical([rounds[number] for number in own])
     theirs = _typical([baseline[number] for number in shown_rounds(baseline, baseline)])
-    ratio = _ratio(
-        log_ratios(rounds, baseline, common), is_noisy=noisy_of(rounds, baseline).issuperset(common)
-    )
+    is_noisy = rounds is not baseline and noisy_of(rounds, baseline).issuperset(common)
+    ratio = _ratio(log_ratios(rounds, baseline, common), is_noisy=is_noisy)
     return {
         "images_per_second": speed,
         "images_per_second_ratio": ratio

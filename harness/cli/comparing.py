@@ -118,6 +118,7 @@ def _conclude(base: Given, candidate: Given, written: str) -> int:
 
 def _read(folder: Path, label: str | None = None, commit: str | None = None) -> Given:
     from harness.board.compare import Given
+    from harness.record.history import history_of
     from harness.record.store import Store
 
     if not folder.is_dir():
@@ -137,6 +138,7 @@ def _read(folder: Path, label: str | None = None, commit: str | None = None) -> 
         reading.shared,
         reading.set_aside,
         commit,
+        history_of(folder, plan["hash"]),
     )
 
 

@@ -12,9 +12,9 @@ from harness.cli.usage import known_device
 
 
 def _above_zero(points: float | None) -> float | None:
-    """Refuse a difference that is none: no number of replicates tells it."""
-    if points is not None and not points > 0:
-        raise typer.BadParameter(f"must be more than 0 points, not {points:g}")
+    """Refuse a difference that is none, or that no accuracies have: no number of replicates tells it."""
+    if points is not None and not 0 < points <= 100:
+        raise typer.BadParameter(f"must be more than 0 and at most 100 points, not {points:g}")
     return points
 
 

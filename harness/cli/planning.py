@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.board.cells import cells_in_words
-from harness.board.wording import counted
+from harness.board.wording import counted, duration
 from harness.cli.disk import Searched, disk_bytes, parameter_counts
 from harness.cli.forecast import costs_of, memory_of, total_hours
 from harness.cli.output import say, say_json
@@ -50,6 +50,10 @@ def show_plan(
     store = Store(settings.results / ready.suite.name)
     search = search_left(ready, store)
     ready, tuning = outlook(ready, store)
+    arms, replicates = counted(len(ready.plan.arms), "arm"), counted(ready.plan.replicates, "replicate")
+    head = f"{ready.plan.suite}: {arms} × {replicates}"
+    if tuning is None and not as_json:
+        say(head)  # of a grid of thousands the rest takes seconds
     summary = summarise(ready, store, settings, resolve_points, with_probe, search)
     summary["tuning"] = tuning = with_hours(tuning, summary)
     if as_json:
@@ -57,7 +61,7 @@ def show_plan(
         return 0
     if tuning is not None:
         say(outlook_line(tuning))
-    say(f"{summary['suite']}: {len(summary['arms'])} arms × {summary['replicates']} replicates")
+        say(head)
     cells = iter(cells_in_words([arm["cell"] for arm in summary["arms"]]))
     for arm in summary["arms"][:_MOST_LINES]:
         words = ["baseline"] * arm["baseline"] + ["not compared"] * (not arm["compared"])
@@ -100,16 +104,21 @@ def _cost_lines(summary: Mapping[str, Any]) -> list[str]:
     left = (
         "unknown before the first trial (--probe times some steps of each arm)"
         if hours is None
-        else f"about {hours:.2g} h at {summary['jobs']} trials at a time"
+        else f"about {_hours(hours)} at {counted(summary['jobs'], 'trial')} at a time"
     )
     if hours is not None and without:
         left += f", without {len(without)} arms of which nothing is known ({', '.join(without[:5])})"
     if hours is not None and summary["timing_hours"]:
-        left += f", {summary['timing_hours']:.2g} h of it for the timing pass, one at a time"
+        left += f", {_hours(summary['timing_hours'])} of it for the timing pass, one at a time"
     if hours is not None and (untimed := summary["timing_hours_without"]):
         left += f", without the timings of {counted(len(untimed), 'arm')} of which nothing is known"
     time = f"time: {left}; disk: about {summary['disk_bytes'] / 1e6:,.0f} MB"
     return [time, *_memory_lines(summary)]
+
+
+def _hours(hours: float) -> str:
+    """Return hours as such, or what is less than a tenth of one in the unit that suits it."""
+    return f"{hours:.2g} h" if hours >= 0.1 else duration(3600 * hours)
 
 
 def _memory_lines(summary: Mapping[str, Any]) -> list[str]:
@@ -214,6 +223,7 @@ def _trained_again(plan: Plan, store: Store, reading: Reading[dict[str, Any]]) -
     rounds = Counter(timing["arm"] for timing in reading.timings)
     untimed = [arm.name for arm in plan.arms if not arm.failure and rounds[arm.name] < plan.timing["rounds"]]
     parents = Parents(plan, store, {})
-    timed = (parents.timed_trial(arm, statuses, [trial.id for trial in missing]) for arm in untimed)
+    hoped = {trial.id for trial in missing}
+    timed = (parents.timed_trial(arm, statuses, hoped) for arm in untimed)
     again = parents.with_gone(missing, [trial for trial in timed if trial is not None], statuses)
     return Counter(trial.arm for trial in again if trial.id in statuses)

@@ -167,10 +167,8 @@ class _Launch:
             queue.clear()
             queue.extend(one for waiting in again for one in self._modes.split(waiting))
 
-        def admits(group: Group) -> bool:
-            return self._places.find(self._is_alone(group)) is not None
-
-        self._pool(stop, admits, patient=True).run(queue, self._trial_task, ended)
+        pool = self._pool(stop, lambda one: self._places.find(self._is_alone(one)) is not None, patient=True)
+        pool.run(queue, self._trial_task, ended)
 
     def time(self, stop: Stop) -> None:
         """Run the timing pass: nothing else runs meanwhile."""
@@ -200,6 +198,7 @@ class _Launch:
             timeout_seconds=self._options.timeout_seconds,
             patient=patient,
             heard=self._heard,
+            say=self._progress.say,
         )
 
     def _heard(self, task: Task, message: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,9 @@ class Parents:
         self._files = weights_files
         self._recipes = {arm.name: arm.recipe for arm in plan.arms}
         self._trials = {(trial.arm, trial.replicate): trial for trial in plan.trials}
+        self._of_arm: dict[str, list[Trial]] = {}
+        for trial in plan.trials:
+            self._of_arm.setdefault(trial.arm, []).append(trial)
         self._needed = {name for recipe in self._recipes.values() for name in parent_arms(recipe).values()}
         self._known: dict[str, tuple[tuple[int, int], Json | None]] = {}
 
@@ -52,7 +55,8 @@ class Parents:
 
     def layers(self, trials: Sequence[Trial]) -> list[list[Trial]]:
         """Return trials in layers: each needs trials of earlier layers alone, and keeps its order within."""
-        layers = [[trial for trial in trials if trial.arm in names] for names in layers_of(self._recipes)]
+        named = map(frozenset, layers_of(self._recipes))
+        layers = [[trial for trial in trials if trial.arm in names] for names in named]
         return [layer for layer in layers if layer]
 
     def weights_of(self, trial: Trial) -> str | None:
@@ -111,11 +115,15 @@ class Parents:
             is_ready = is_ready and status == "completed" and self.writer(parent) is not None
         return is_ready, None
 
-    def timed_trial(self, arm: str, statuses: Mapping[str, str], hoped: Iterable[str] = ()) -> Trial | None:
+    def timed_trial(
+        self, arm: str, statuses: Mapping[str, str], hoped: Collection[str] = frozenset()
+    ) -> Trial | None:
         """Return the trial of an arm that is timed: the first whose parents have completed, or are about to run."""
-        fit = {*hoped, *(trial for trial, status in statuses.items() if status == "completed")}
-        of_arm = (trial for trial in self._plan.trials if trial.arm == arm)
-        return next((t for t in of_arm if all(p.id in fit for p in self.of(t).values())), None)
+
+        def is_fit(parent: Trial) -> bool:
+            return parent.id in hoped or statuses.get(parent.id) == "completed"
+
+        return next((t for t in self._of_arm.get(arm, ()) if all(map(is_fit, self.of(t).values()))), None)
 
     def for_job(self, trial: Trial) -> dict[str, Json]:
         """Return what a job says of its parents, by role."""

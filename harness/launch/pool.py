@@ -45,6 +45,7 @@ class Pool(Generic[Key]):
         timeout_seconds: A child that shows no progress for so long is ended; 0 waits for ever.
         patient: Whether a child that is asked to stop is given the time to checkpoint.
         heard: Called with a task and each message from its child.
+        say: Called with what is to be shown when children are asked to stop.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Pool(Generic[Key]):
         timeout_seconds: float,
         patient: bool,
         heard: Callable[[Task, Mapping[str, Any]], None],
+        say: Callable[[str], None],
     ) -> None:
         self._server = server
         self._stop = stop
@@ -63,6 +65,7 @@ class Pool(Generic[Key]):
         self._timeout = timeout_seconds
         self._patient = patient
         self._heard = heard
+        self._say = say
         self._children: list[tuple[Key, Child]] = []
         self._asked = False
         self._trouble: str | None = None
@@ -98,6 +101,10 @@ class Pool(Generic[Key]):
         multiprocessing.connection.wait(waitables, timeout=_LOOK_SECONDS)
         if self._is_stopping() and not self._asked:
             self._asked = True
+            if self._patient and self._stop.requests == 1:
+                self._say(
+                    f"stopping: {len(self._children)} under way are checkpointed; asked once more, they end at once"
+                )
             for _, child in self._children:
                 child.ask_to_stop()
         at_once = self._stop.requests > 1 or (self._asked and not self._patient)

@@ -123,7 +123,7 @@ def session(
     arguments: Sequence[str] | None = None, environment: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """Return the command line and the settings in the environment, without anything that looks secret."""
-    given = list(sys.argv if arguments is None else arguments)
+    given = _program(sys.argv if arguments is None else arguments)
     variables = os.environ if environment is None else environment
     kept = {
         name: _masked(name, value) for name, value in sorted(variables.items()) if _ENVIRONMENT.match(name)
@@ -135,6 +135,14 @@ def secret_values(environment: Mapping[str, str]) -> list[str]:
     """Return the values of the environment that look secret by their names, the longest first; short ones are words."""
     found = {value for name, value in environment.items() if _SECRET.search(name) and len(value) >= 8}
     return sorted(found, key=lambda value: (-len(value), value))
+
+
+def _program(arguments: Sequence[str]) -> list[str]:
+    """Return a command line as anybody types it: the program by its name, not by where it lies on this machine."""
+    if not arguments:
+        return []
+    name = Path(arguments[0]).name
+    return [*(["python", "-m", "harness"] if name == "__main__.py" else [name]), *arguments[1:]]
 
 
 def _masked_arguments(arguments: Sequence[str]) -> list[str]:

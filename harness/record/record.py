@@ -50,6 +50,7 @@ _TIMING = (
     "compute_images_per_second",
     "evaluation_images_per_second",
     "step_seconds",
+    "tries",
     "window_seconds",
     "warmup_steps",
     "steady_steps",

@@ -75,9 +75,10 @@ CORE_KEYS: dict[str, tuple[str, ...]] = {
 _PREFIX = "field_"  # pydantic's models have attributes ("copy", "json") that a parameter's name would hide
 
 
-def parameter_names(cls: type) -> list[str]:
+@functools.lru_cache(maxsize=1024)
+def parameter_names(cls: type) -> tuple[str, ...]:
     """Return the names of a dataclass's parameters, in their order."""
-    return [field.name for field in dataclasses.fields(cls) if field.init]
+    return tuple(field.name for field in dataclasses.fields(cls) if field.init)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -88,7 +88,7 @@ def layers_of(recipes: Mapping[str, Recipe]) -> list[list[str]]:
 
     What is in a circle, or needs one that is, is left out.
     """
-    waiting = {name: set(parent_arms(recipe).values()) & set(recipes) for name, recipe in recipes.items()}
+    waiting = {name: {*parent_arms(recipe).values()} & recipes.keys() for name, recipe in recipes.items()}
     layers: list[list[str]] = []
     done: set[str] = set()
     while layer := [name for name, needed in waiting.items() if needed <= done]:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Interval, Len
+from annotated_types import Ge, Interval, Len
 
 SHAPES: dict[str, str] = {
     "dataset": "component",
@@ -124,11 +124,14 @@ class TuningSettings:
 
 @dataclass(frozen=True)
 class BudgetSettings:
-    """`[budget]`: one of the three."""
+    """`[budget]`: one of the three.
 
-    epochs: Annotated[float, Gt(0)] | None = None
-    steps: Annotated[int, Ge(1)] | None = None
-    samples: Annotated[int, Ge(1)] | None = None
+    The bounds are years of training on any machine: a slip of the pen is told of when the file is read, not waited for.
+    """
+
+    epochs: Annotated[float, Interval(gt=0, le=1_000_000)] | None = None
+    steps: Annotated[int, Interval(ge=1, le=1_000_000_000)] | None = None
+    samples: Annotated[int, Interval(ge=1, le=1_000_000_000_000)] | None = None
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,9 @@ def test_without_a_copy_there_is_no_verdict_and_the_resolution_is_the_median_of_
     given.plan["margin_points"] = 0.01
     board = board_of(given)
     told = board["calibration"]
-    assert (told["verdict"], told["reason"], told["copies"]) == (None, "no A/A copy", [])
+    assert (told["verdict"], told["reason"], told["copies"]) == (
+        None, "not checked: the suite has no A/A copy (aa = true)", [],
+    )  # fmt: skip
     found = sorted(row["difference"]["detectable"] for row in board["rows"] if row["difference"])
     assert told["resolution_points"] == found[1]
     given.plan["margin_points"] = found[1] + 0.5  # nothing below the margin is ever called different
@@ -164,6 +166,24 @@ def test_a_copy_at_another_speed_does_not_calibrate(inputs: Any) -> None:
     assert told["verdict"] == "not calibrated"
     assert told["copies"][0]["speed"]["p"] == 2 / 2**8
     assert told["copies"][0]["speed"]["ratio"] == pytest.approx(1.02, abs=1e-3)
+
+
+@pytest.mark.parametrize(("size", "verdict"), [(0.989, "calibrated"), (0.95, "not calibrated")])
+def test_a_copy_of_another_size_does_not_calibrate(inputs: Any, size: float, verdict: str) -> None:
+    given = with_copy(inputs({"plain": 0.0, "plain-aa": 0.0}, rounds=8), "plain-aa")
+    for timing in given.timings:
+        own = 600e6 * (1.0 if timing["arm"] == "plain" else size)
+        timing["peak_memory_bytes"] = {"resident": own, "tree": None}
+        timing["images_per_second"] = 1000.0 + timing["round"]
+    told = board_of(given)["calibration"]
+    assert told["verdict"] == verdict
+    assert told["copies"][0]["memory"] == {
+        "ratio": pytest.approx(size),
+        "p": 2 / 2**8,
+        "rounds": 8,
+        "differs": verdict != "calibrated",
+    }
+    assert f"its memory came out × {size:.3f}, p = 0.0078" in told["reason"]
 
 
 @pytest.mark.parametrize("slow", [False, True])

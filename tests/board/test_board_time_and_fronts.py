@@ -116,7 +116,11 @@ def test_less_memory_is_better_and_cells_have_fronts_of_their_own() -> None:
         row("unranked", 99.0, 1.0, rank=None),
         row("elsewhere", 10.0, 9.0, {"batch_size": 8}),
     ]
-    found = {one["arm"]: one["pareto"] for one in with_pareto(rows, {}, 0.05, ())}
+    rounds = {
+        one["arm"]: {n: {"peak_memory_bytes": {"tree": one["peak_memory_bytes"]}} for n in range(3)}
+        for one in rows
+    }
+    found = {one["arm"]: one["pareto"] for one in with_pareto(rows, rounds, 0.05, ())}
     assert {arm: told["memory"] for arm, told in found.items()} == {
         "best": True,
         "small": True,

@@ -143,7 +143,7 @@ def test_the_page_has_a_row_an_arm_and_every_setting_that_was_tried(inputs):
     summary, *searches = section.split("<table")[1:]
     found = {row[0]: row[1:] for row in rows_of(summary)}
     assert found["plain"][1:5] == ["2 of 3", "96.50", "+0.50", "12 s"]
-    assert found["ema"][1:4] == ["1 of 3, its own", "97.25", "+0.00"]
+    assert found["ema"][1:4] == ["1 of 3, its own", "97.25", "0.00"]
     assert found["lost"][1:4] == ["1 of 3, its own", "–", "–"]  # absent is no zero
     order = [row["arm"] for row in board["rows"]]
     of_ema = rows_of(searches[order.index("ema")])

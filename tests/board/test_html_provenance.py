@@ -109,7 +109,8 @@ def test_the_page_shows_no_key_of_a_record(inputs: Any) -> None:
     page = render.html(build(given.plan, given.records, given.timings, shared=given.shared))
     told = page.partition('<section id="section-provenance">')[2]
     assert "better or worse beyond 0.19 points" in told
-    assert "faster, slower, smaller or larger beyond 1 %" in told
+    assert "faster or slower beyond 1 %" in told
+    assert "smaller or larger beyond 3 %" in told
     assert "level α = 0.05, a family of 1 arm, at least 6 pairs before any difference" in told
     assert "10 replicates, from seed 0, timing rounds: 3" in told
     for key in ("margin_points", "memory_bytes", "dirty", "usable_cores", "needed_replicates", "0.1855"):

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from harness.board import build, render
+from harness.board.compare import Given, compare_results
 from harness.board.render_terminal import terminal
 from harness.record.history import claim_key
 
@@ -19,8 +20,8 @@ EARLIER: Json = {
     "plans": 31,
     "family": [1, 5],
     "alpha": [0.05, 0.3],
-    "margin_points": [0.1, 0.1],
-    "replicates": [6, 12],
+    "margin_points": [0.1, 0.18552875695732837],
+    "replicates": [6, 1200],
 }
 HISTORY: Json = {
     "plan": "p",
@@ -35,7 +36,7 @@ HISTORY: Json = {
 WORDS = (
     "rules fixed late: 22 of 22 trials had been run when this plan (its arms, replicates, level, margins and claims) "
     "was stored; 31 earlier plans of this folder judge some of them (family of 1 to 5 arms, α 0.05 to 0.3, "
-    "margin 0.1 points, 6 to 12 replicates)"
+    "margin 0.1 to 0.186 points, 6 to 1,200 replicates)"
 )
 
 
@@ -92,6 +93,17 @@ def test_a_board_is_as_it_was_where_nothing_was_seen_before(
 )
 def test_few_earlier_plans_in_words(board_of: Callable[..., Json], earlier: Json | None, end: str) -> None:
     assert board_of({**HISTORY, "earlier": earlier})["stamps"][0].endswith(end)
+
+
+def test_a_comparison_says_of_which_side_the_rules_are_late(inputs: Callable[..., Any]) -> None:
+    made = inputs({"plain": 0.0, "a": 1.0}, 10)
+    sides = [
+        Given(name, made.plan, made.records, made.timings, made.shared, history=history)
+        for name, history in (("x", None), ("y", HISTORY))
+    ]
+    assert [note for note in compare_results(*sides)["notes"] if "rules fixed" in note] == [
+        f"candidate: {WORDS}"
+    ]
 
 
 def test_a_claim_that_was_made_after_the_run_says_so_and_another_does_not(

@@ -23,6 +23,7 @@ def job(tmp_path: Path) -> dict[str, Any]:
 def as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("REPORT_SECONDS", "WINDOW_SECONDS", "WINDOW_SHARE"):
         monkeypatch.setattr(windows, name, getattr(windows, name))
+    monkeypatch.setattr(timing, "TRIES", timing.TRIES)
 
 
 def sample(job: Mapping[str, Any], take_turn: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:

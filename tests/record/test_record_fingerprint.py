@@ -27,6 +27,18 @@ def test_secrets_are_masked_wherever_they_stand():
     assert told["environment"]["CUDA_VISIBLE_DEVICES"] == "0"
 
 
+@pytest.mark.parametrize(
+    ("program", "told"),
+    [
+        ("/home/someone/work/harness/__main__.py", "python -m harness"),
+        ("/home/someone/.venv/bin/harness", "harness"),
+        ("harness", "harness"),
+    ],
+)
+def test_the_command_is_one_that_can_be_typed_elsewhere(program, told):
+    assert session([program, "run", "my suite.toml"], {})["command"] == f"{told} run 'my suite.toml'"
+
+
 def test_the_host_keeps_what_accuracy_and_what_speed_depend_on_apart():
     told = host()
     assert told["accuracy"]["python"] == platform.python_version()

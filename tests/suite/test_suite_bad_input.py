@@ -161,6 +161,9 @@ def test_a_problem_in_the_recipe_is_told_once_at_its_source(problems_of: Problem
         ),
         ("budget = {}", "budget", "exactly one"),
         ("budget = { steps = 1.5 }", "budget.steps", "must be a whole number"),
+        ("budget = { epochs = 1000001 }", "budget.epochs", "must be at most 1e+06, not 1000001"),
+        ("budget = { steps = 9223372036854775807 }", "budget.steps", "must be at most 1e+09, not 92233"),
+        ("budget = { samples = 9223372036854775807 }", "budget.samples", "must be at most 1e+12, not 92233"),
         ("budget = 5", "budget", "must be a table"),
         ("varies = []", "varies", "must hold at least 1 entries"),
         (
