@@ -28,7 +28,7 @@ FRONT = (
     "Dashed: the front of arms that no other beats in both; what is nearer than the measurement resolves counts as "
     "equal"
 )
-NO_FRONT = "No front is drawn: no arm has a round that was quiet"
+NO_FRONT = "No front is drawn: in no round were an arm and its baseline both quiet"
 MOST_NAMES, SLIM_NAMES = 40, (12, 14)
 """Arms whose names are written; every mark tells its own when it is pointed at. On a phone fewer, and shorter ones."""
 

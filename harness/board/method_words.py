@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,14 +30,23 @@ def method(board: Mapping[str, Any]) -> str:
     if board["verdicts"]:
         lines = [
             f"Verdicts: {_signs(rows)} on paired replicates, Holm over {counted(settings['family'], 'arm')} at "
-            f"α = {settings['alpha']:g}, margin {settings['margin_points']:.2g} points. {lines[0]} The test and the "
-            "interval are two procedures, and at the edge one may say what the other does not."
+            f"α = {settings['alpha']:g}, margin {settings['margin_points']:.2g} points{_whose_example(board)}. "
+            f"{lines[0]} The test and the interval are two procedures, and at the edge one may say what the other does "
+            "not."
         ]
     lines += [_COSTS] if any(row.get("parents") for row in rows) else []
     ratios = [row["images_per_second_ratio"] or () for row in rows]
     lines += [_NOISY] if any("noisy" in ratio for ratio in ratios) else []
     lines += [_BY_ROUND] if any("quotient" in ratio for ratio in ratios) else []
     return "".join(lines)
+
+
+def _whose_example(board: Mapping[str, Any]) -> str:
+    """Return whose test example the margin is where there are several data sets: the smallest's, for all of them."""
+    tests = [count for entry in board["data"] if isinstance(count := entry["test"], int) and count > 0]
+    margin = board["settings"]["margin_points"]
+    is_one = len(tests) > 1 and math.isclose(margin, 100 / min(tests), rel_tol=1e-6)
+    return f" (one example of the smallest test set, {min(tests):,} images, for all)" if is_one else ""
 
 
 def _signs(rows: Sequence[Mapping[str, Any]]) -> str:

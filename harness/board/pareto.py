@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from harness.board.select import Record
-from harness.board.speed import log_ratios, noisy_rounds, shown_rounds
+from harness.board.speed import log_ratios, noisy_of, shown_rounds
 from harness.board.speed_verdict import SIZE, SPEED, memory_ratios
 from harness.board.statistics import estimate
 
@@ -29,7 +29,8 @@ def with_pareto(rows: Sequence[Json], rounds: Rounds, alpha: float, copies: Coll
     """Return the rows, each with `pareto: {"speed", "memory"}`: whether it is on the front; null where it has no place.
 
     Only ranked rows take part, and of those no copy of a baseline: a choice of arms is no choice of names. Of speed no
-    arm of which all rounds were noisy. In a grid each cell has fronts of its own, as it has a baseline of its own.
+    arm without a round in which both it and its baseline were quiet. In a grid each cell has fronts of its own, as it
+    has a baseline of its own.
 
     Args:
         rows: With `rank`, `top1`, `images_per_second` and `peak_memory_bytes`.
@@ -40,8 +41,8 @@ def with_pareto(rows: Sequence[Json], rounds: Rounds, alpha: float, copies: Coll
     shown = [row for row in rows if row["arm"] not in copies]
 
     def has_quiet_round(row: Json) -> bool:
-        own = rounds.get(row["arm"], {})
-        return not own or noisy_rounds(own) < len(own)
+        own, base = rounds.get(row["arm"], {}), rounds.get(row.get("against") or row["arm"], {})
+        return not own or bool((own.keys() & base.keys()) - noisy_of(own, base))
 
     def is_faster(one: str, other: str) -> float:
         own, base = rounds.get(one, {}), rounds.get(other, {})
@@ -50,7 +51,10 @@ def with_pareto(rows: Sequence[Json], rounds: Rounds, alpha: float, copies: Coll
     def is_smaller(one: str, other: str) -> float:
         return -told_apart(memory_ratios(rounds.get(one, {}), rounds.get(other, {})), alpha, SIZE.margin)
 
-    speeds = _on_front(filter(has_quiet_round, shown), "images_per_second", is_faster)
+    quiet = [row for row in shown if has_quiet_round(row)]
+    if all(row.get("against") == row["arm"] for row in quiet):
+        quiet = []  # the baseline alone is no front
+    speeds = _on_front(quiet, "images_per_second", is_faster)
     memories = _on_front(shown, "peak_memory_bytes", is_smaller)
     return [
         {**row, "pareto": {"speed": speeds.get(row["arm"]), "memory": memories.get(row["arm"])}}

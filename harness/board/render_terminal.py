@@ -182,6 +182,9 @@ def _narrow(text: str) -> str:
     return text.replace(" ± ", " ±").replace("(", "").replace(")", "")
 
 
+_PACES = frozenset({"faster", "slower", "smaller", "larger"})
+
+
 def _mebibytes(value: float | None) -> str:
     return wording.ABSENT if value is None else wording.decimal(value / 2**20, 0)
 
@@ -193,4 +196,9 @@ def _remarks(row: Json) -> str:
     # A name that the table may cut stands here in full.
     cut = ["baseline"] if row["baseline"] and len(plain(row["arm"])) > LONGEST_NAME else []
     tuned = [told] if (told := tuning.tuned_words(row)) else []
-    return plain("; ".join([*cut, *reason, *row["stamps"], *needs, *tuned]))
+    paces = [
+        f"{told['verdict']}: {told['reason']}"
+        for key in ("speed_verdict", "memory_verdict")
+        if (told := row.get(key)) and told["verdict"] in _PACES
+    ]
+    return plain("; ".join([*cut, *reason, *paces, *row["stamps"], *needs, *tuned]))

@@ -27,8 +27,8 @@ Rounds = Mapping[int, Record]
 MARGIN = 0.01
 """A ratio of speeds nearer to 1 is no reason to choose an arm; "equal" is what two one-sided tests put nearer to 1."""
 MEMORY_MARGIN = 0.03
-"""The same of memory, as PROTOCOL.md has it for gates. Where a process puts what it holds is its own affair, and the
-same in every round: two copies of one arm lay 1.1 % apart on a CPU, round after round, which no test takes for chance."""
+"""The same of memory, as PROTOCOL.md has it for gates. Where a process puts what it holds is its own affair, and alike
+in every round: two copies of one arm lay 1.1 % apart on a CPU, round after round, which no test takes for chance."""
 
 
 @dataclass(frozen=True, slots=True)

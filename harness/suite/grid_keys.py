@@ -34,7 +34,7 @@ def why_not(layer: Layer, parts: Parts, registry: Registry) -> str:
     if not rest or (key in layer and layer[key].is_bad):
         return ""
     if key == "budget" or key in TABLE_CLASSES:
-        names = parameter_names(BudgetSettings if key == "budget" else TABLE_CLASSES[key])
+        names = [*parameter_names(BudgetSettings if key == "budget" else TABLE_CLASSES[key])]
         return "" if len(rest) == 1 and rest[0] in names else unknown_key(_written(rest), names)
     if key not in KIND_OF:
         return f"{quote(key)} has no key {quote(_written(rest))}"

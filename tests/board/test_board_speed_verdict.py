@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import math
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 from scipy import stats
 
-from harness.board import build
+from harness.board import build, render
 from harness.board.equal_compute import equal_compute_of
 from harness.board.rows import BIT_EQUAL
 from harness.board.statistics import non_inferiority_p
@@ -60,6 +62,18 @@ def test_the_ratio_equals_scipys_on_the_logs_of_the_rounds(inputs: Any) -> None:
     # Two are at 2/256, the least that eight rounds give: 3 · 2/256, then 2 · 2/256 made monotone.
     assert verdicts["quick"]["p_holm"] == verdicts["slow"]["p_holm"] == pytest.approx(6 / 256)
     assert "images per second × 0.500 over 8 rounds" in verdicts["slow"]["reason"]
+
+
+def test_the_terminal_tells_who_is_faster_and_smaller_and_why(inputs: Any) -> None:
+    given = timed(inputs, {"quick": 1.2, "alike": 1.0})
+    for timing in given.timings:
+        timing["peak_memory_bytes"] = {"resident": 500e6 if timing["arm"] == "alike" else 600e6}
+    console = Console(width=400, file=io.StringIO())
+    console.print(render.terminal(board_of(given)))
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "faster: images per second × 1.200 over 8 rounds, Holm p = 0.016" in told
+    assert "smaller: peak memory × 0.833 over 8 rounds" in told
+    assert told.count("images per second ×") == told.count("peak memory ×") == 1
 
 
 def test_an_arm_must_be_non_inferior_first(inputs: Any) -> None:

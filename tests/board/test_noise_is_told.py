@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from harness.board import build, render
+from harness.board.chart_scatter import MEMORY, scatter
 from harness.board.method_words import method
 
 
@@ -120,3 +121,37 @@ def test_a_page_without_a_copy_says_what_was_not_checked(inputs: Any) -> None:
     for name in ("terminal", "markdown"):
         assert "not checked: the suite has no A/A copy (aa = true)" in texts[name]
     assert "not checked the suite has no A/A copy (aa = true)" in texts["html"]
+
+
+def test_noisy_speeds_make_no_front_and_the_chart_says_so(inputs: Any) -> None:
+    given = inputs({"plain": 0.0, "plain-aa": 0.0, "a": 0.5}, rounds=3)
+    noisy = board_of(with_noise(given, {0, 1, 2}))
+    assert [row["pareto"]["speed"] for row in noisy["rows"]] == [None] * 3
+    assert "No front is drawn: in no round were an arm and its baseline both quiet" in scatter(noisy)
+    assert 'class="front"' not in scatter(noisy)
+    assert "No front" not in scatter(noisy, MEMORY)  # memory does not hang on the clock
+    quiet = board_of(with_noise(given, {0, 1}))
+    assert any(row["pareto"]["speed"] for row in quiet["rows"])
+    assert "Dashed: the front" in scatter(quiet) and 'class="front"' in scatter(quiet)
+
+
+def test_an_arm_that_was_quiet_beside_a_noisy_baseline_is_no_front_of_its_own(inputs: Any) -> None:
+    given = inputs({"plain": 0.0, "a": 0.5}, rounds=3)
+    for timing in given.timings:
+        timing["noisy"] = timing["arm"] == "plain"
+    assert [row["pareto"]["speed"] for row in board_of(given)["rows"]] == [None, None]
+
+
+@pytest.mark.parametrize(("margin", "is_told"), [(100 / 360, True), (0.5, False)])
+def test_a_margin_of_one_example_says_whose_where_there_are_several_test_sets(
+    inputs: Any, margin: float, is_told: bool
+) -> None:
+    given = inputs({"plain": 0.0, "a": 1.0}, rounds=0)
+    given.plan["margin_points"] = margin
+    assert "one example of" not in method(board_of(given))  # of a single data set nobody has to ask
+    small = given.plan["manifests"]["m"] | {"hash": "s", "dataset": "small"}
+    small["splits"] = small["splits"] | {"test": {"count": 360, "digest": "c"}}
+    given.plan["manifests"]["s"] = small
+    given.plan["arms"][1]["data"] = "s"
+    told = " points (one example of the smallest test set, 360 images, for all)."
+    assert (told in method(board_of(given))) == is_told
