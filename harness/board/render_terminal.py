@@ -197,8 +197,8 @@ def _remarks(row: Json) -> str:
     cut = ["baseline"] if row["baseline"] and len(plain(row["arm"])) > LONGEST_NAME else []
     tuned = [told] if (told := tuning.tuned_words(row)) else []
     paces = [
-        f"{told['verdict']}: {told['reason']}"
+        f"{pace['verdict']}: {pace['reason']}"
         for key in ("speed_verdict", "memory_verdict")
-        if (told := row.get(key)) and told["verdict"] in _PACES
+        if (pace := row.get(key)) and pace["verdict"] in _PACES
     ]
     return plain("; ".join([*cut, *reason, *paces, *row["stamps"], *needs, *tuned]))

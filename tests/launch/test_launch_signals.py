@@ -111,7 +111,9 @@ def test_one_interrupt_lets_trials_checkpoint_and_the_same_command_goes_on(launc
     records = store.read(plan).records
     # Two ran at a time and have left a checkpoint; the third had no turn.
     assert [record["status"] for record in records] == ["preempted"] * 2
-    assert "stopping: 2 under way are checkpointed; asked once more, they end at once" in process.stderr.read()
+    assert (
+        "stopping: 2 under way are checkpointed; asked once more, they end at once" in process.stderr.read()
+    )
     assert launcher("resumes", replicates=3).wait(timeout=30) == 0
     store, plan = the_store(tmp_path)
     resumed = [r for r in store.read(plan).records if r.get("resumed_from_step") == 1]
