@@ -24,7 +24,8 @@ from harness.board.columns import (
 from harness.board.rows import shown
 from harness.board.select import ArmTrials, value_at
 from harness.board.statistics import estimate, student_t_quantile
-from harness.record.attempt import BINS, Attempt, rows_of
+from harness.record.attempt import Attempt
+from harness.record.packed import BINS, rows_of
 
 Json = dict[str, Any]
 _Rates = tuple[list[int], Columns]

@@ -14,15 +14,14 @@ from typing import Any, TypeVar
 
 from harness.board import speed_verdict
 from harness.board.band import upper_end
-from harness.board.copy_speed import not_judged, why_no_speed
+from harness.board.copy_speed import not_judged, ratio_of, why_no_speed
 from harness.board.interim import rounds_planned
 from harness.board.permutation import LEVEL, Labels, Split, split_p, whole_columns
 from harness.board.rows import equals_baseline
 from harness.board.select import ArmTrials, Record, number_at, rests_of, value_at
 from harness.board.speed_verdict import memory_ratios, speed_ratios
-from harness.board.statistics import mean_of, median_of, sign_flip_p
+from harness.board.statistics import mean_of, median_of
 from harness.board.verdict import Rules
-from harness.suite.plan import needed_replicates
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -90,22 +89,10 @@ def _copy(
         "p": number_at(row, "difference", "p"),
         "identical": equals_baseline(row["stamps"]),
         # As any verdict, it waits until all rounds are there.
-        "speed": _ratio(speed_ratios(own, base), rules, speed_verdict.SPEED.margin) if is_whole else None,
-        "memory": _ratio(memory_ratios(own, base), rules, speed_verdict.SIZE.margin) if is_whole else None,
+        "speed": ratio_of(speed_ratios(own, base), rules, speed_verdict.SPEED.margin) if is_whole else None,
+        "memory": ratio_of(memory_ratios(own, base), rules, speed_verdict.SIZE.margin) if is_whole else None,
         "speed_reason": why_no_speed(own, base, planned, rules) if planned else None,
     }
-
-
-def _ratio(logs: Sequence[float], rules: Rules, margin: float) -> Json | None:
-    """Return what a copy's log ratios to its original say, one a round; None where they are too few to say it.
-
-    Not the row's own verdict: that waits for the copy to be non-inferior in accuracy, which says nothing of clocks.
-    """
-    if len(logs) < needed_replicates(1, rules.alpha):
-        return None
-    mean, p = mean_of(logs), sign_flip_p(logs, rules.seed)
-    differs = p <= rules.alpha and abs(mean) >= math.log1p(margin)
-    return {"ratio": math.exp(mean), "p": p, "rounds": len(logs), "differs": differs}
 
 
 def _is_different(copy: Json, count: int, rules: Rules) -> bool | None:

@@ -1,7 +1,8 @@
-"""Why nothing is said of the speed of a copy of the baseline: "calibrated" is of accuracy alone then."""
+"""What the timing rounds of a copy say of its speed and its memory, and why nothing where they do not."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,10 +10,23 @@ from typing import Any
 from harness.board.select import Record
 from harness.board.speed import noisy_of
 from harness.board.speed_verdict import speed_ratios
+from harness.board.statistics import mean_of, sign_flip_p
 from harness.board.verdict import Rules
 from harness.suite.plan import needed_replicates
 
 Json = dict[str, Any]
+
+
+def ratio_of(logs: Sequence[float], rules: Rules, margin: float) -> Json | None:
+    """Return what a copy's log ratios to its original say, one a round; None where they are too few to say it.
+
+    Not the row's own verdict: that waits for the copy to be non-inferior in accuracy, which says nothing of clocks.
+    """
+    if len(logs) < needed_replicates(1, rules.alpha):
+        return None
+    mean, p = mean_of(logs), sign_flip_p(logs, rules.seed)
+    differs = p <= rules.alpha and abs(mean) >= math.log1p(margin)
+    return {"ratio": math.exp(mean), "p": p, "rounds": len(logs), "differs": differs}
 
 
 def why_no_speed(

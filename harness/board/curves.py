@@ -12,7 +12,8 @@ from harness.board.columns import Moments, columns_of, each, moments_of
 from harness.board.measures import gradient_norms_of
 from harness.board.select import rests_of
 from harness.board.statistics import student_t_quantile
-from harness.record.attempt import CURVES, Attempt, Rows, rows_of
+from harness.record.attempt import Attempt
+from harness.record.packed import CURVES, Rows, rows_of
 
 _NUMBERS = frozenset({int, float})
 

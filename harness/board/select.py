@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.record.attempt import Attempt, finite
+from harness.record.attempt import Attempt
+from harness.record.packed import finite
 
 Record = Mapping[str, Any]
 

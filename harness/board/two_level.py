@@ -35,7 +35,7 @@ from typing import Any
 from harness.board.bits import Bits, bits_of, column_counts, hits_of, products, taking, unlike
 from harness.board.distributions import student_t_quantile
 from harness.board.select import ArmTrials
-from harness.record.attempt import rows_of
+from harness.record.packed import rows_of
 
 Json = dict[str, Any]
 

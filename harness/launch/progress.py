@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Protocol, TextIO
 
 _NOT_YET = ("lost", "preempted", "stopped")
@@ -77,6 +79,10 @@ class Lines:
         try:
             print(printable(text), file=self._stream, flush=True)
         except (OSError, ValueError):
+            # What else is said, and what the stream still holds when the interpreter ends, goes nowhere as well: it
+            # would end the run with an exit code of its own.
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
             self._stream = _Nowhere()
 
     def close(self) -> None:

@@ -12,16 +12,8 @@ from typing import Any
 
 import msgspec
 
-from harness.record.attempt import (
-    REST,
-    SECONDS,
-    Keyed,
-    attempt_of,
-    pack_bins,
-    pack_counts,
-    pack_curves,
-    rest_key,
-)
+from harness.record.attempt import REST, SECONDS, Keyed, attempt_of, rest_key
+from harness.record.packed import pack_bins, pack_counts, pack_curves
 from harness.record.place import Places
 from harness.record.record import is_sealed, open_sealed
 

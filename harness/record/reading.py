@@ -17,8 +17,9 @@ from typing import Any, Generic, TypeVar
 import orjson
 
 from harness.errors import StoreError
-from harness.record.attempt import Attempt, Block, Keyed, Packed, attempt_of, joined, keyed
+from harness.record.attempt import Attempt, Keyed, attempt_of, keyed
 from harness.record.halves import in_two
+from harness.record.packed import Block, Packed, joined
 from harness.record.place import STRANGER, Places
 from harness.record.plans import trial_ids
 from harness.record.record import FINAL, ended_order, names_of, open_sealed

@@ -9,7 +9,8 @@ import pytest
 from scipy import stats
 
 from harness.board.curves import curves_of
-from harness.record.attempt import CURVES, Attempt, attempt_of
+from harness.record.attempt import Attempt, attempt_of
+from harness.record.packed import CURVES
 
 
 def told_of(attempts: list[Attempt]) -> dict[str, Any]:

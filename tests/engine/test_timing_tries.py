@@ -20,7 +20,11 @@ QUIET, NOISY, WORSE = [1.0, 1.02, 1.01], [1.0, 1.2, 1.1], [1.0, 3.0, 2.0]
         ([QUIET], 1, QUIET),
         ([NOISY, QUIET], 2, QUIET),
         ([WORSE, NOISY, QUIET], 3, QUIET),
-        ([WORSE, NOISY, WORSE, WORSE, WORSE], 5, NOISY),  # noisy for all that; the fastest or the last would be another
+        (
+            [WORSE, NOISY, WORSE, WORSE, WORSE],
+            5,
+            NOISY,
+        ),  # noisy for all that; the fastest or the last would be another
     ],
 )
 def test_noisy_windows_are_taken_again_and_the_quietest_count(

@@ -154,6 +154,18 @@ def test_two_interrupts_end_everything_now(launcher, tmp_path):
     assert has_no_corrupt_record(store, plan)
 
 
+def test_what_a_closed_terminal_did_not_take_is_no_exit_code():
+    """Without a place to go, what a stream still holds makes the interpreter end with 120."""
+    says = "import sys; from harness.launch.progress import Lines; lines = Lines()"
+    code = f"{says}; input(); lines.say('one'); sys.stderr.write('half a line')"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    process.stderr.close()
+    process.communicate("\n", timeout=60)
+    assert process.returncode == 0
+
+
 def test_a_closed_terminal_does_not_end_the_run(launcher, tmp_path):
     process = launcher("short", replicates=3)
     descendants_once_running(process)

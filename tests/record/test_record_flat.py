@@ -16,17 +16,8 @@ import orjson
 import pytest
 
 from harness.record import reading
-from harness.record.attempt import (
-    PACKED,
-    SECONDS,
-    Attempt,
-    Block,
-    Keyed,
-    attempt_of,
-    attempts_of,
-    joined,
-    rows_of,
-)
+from harness.record.attempt import SECONDS, Attempt, Keyed, attempt_of, attempts_of
+from harness.record.packed import PACKED, Block, joined, rows_of
 from harness.record.place import Places
 from harness.record.quick import Quick
 from harness.record.reading import Reading

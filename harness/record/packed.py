@@ -1,0 +1,166 @@
+"""Lists of numbers as packed bytes: curves, hits by class, confusions, bins of confidence, correctness.
+
+Those of some hundred attempts lie one behind the other in a `Block`: what one arm has of a kind is one piece of memory,
+mostly, and a forked process copies none of it.
+"""
+
+from __future__ import annotations
+
+import binascii
+import math
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from itertools import accumulate
+from operator import sub
+from struct import Struct
+from struct import error as StructError
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from harness.record.attempt import Attempt
+
+CURVES = ("train_loss", "validation_loss", "validation_top1", "learning_rate")
+BINS = ("count", "correct", "confidence")
+PACKED = ("curves", "class_correct", "confusion", "reliability", "correct")
+Packed = tuple[bytes, bytes, bytes, bytes, bytes]
+"""One attempt's lists of numbers by `PACKED`, see `Attempt`."""
+_UNPACKABLE = (TypeError, OverflowError, StructError)
+
+
+class Block:
+    """The packed lists of some attempts, those of each kind one behind the other.
+
+    Attributes:
+        columns: By kind, in the order of `PACKED`: the bytes, and where each attempt's begin, with the end of the last.
+    """
+
+    __slots__ = ("columns",)
+
+    def __init__(self, parts: Iterable[tuple[bytes, int | list[int]]]) -> None:
+        """Take what `joined` returns."""
+        self.columns = [
+            (data, range(0, len(data) + 1, ends) if isinstance(ends, int) else ends) for data, ends in parts
+        ]
+
+    def __getitem__(self, at: tuple[int, int]) -> bytes:
+        """Return what an attempt has of one kind."""
+        kind, row = at
+        data, begins = self.columns[kind]
+        return data[begins[row] : begins[row + 1]]
+
+
+def joined(packed: Sequence[Packed]) -> list[tuple[bytes, int | list[int]]]:
+    """Return by kind the lists of some attempts one behind the other, and how long each is, or where they begin."""
+    found: list[tuple[bytes, int | list[int]]] = []
+    for rows in zip(*packed, strict=True):
+        lengths = list(map(len, rows))
+        if lengths[0] and lengths.count(lengths[0]) == len(lengths):
+            found.append((b"".join(rows), lengths[0]))
+        else:
+            found.append((b"".join(rows), list(accumulate(lengths, initial=0))))
+    return found
+
+
+class Rows(NamedTuple):
+    """The packed lists of one kind that some attempts have.
+
+    Attributes:
+        data: One behind the other.
+        lengths: Of each, in bytes; 0 where an attempt has none.
+    """
+
+    data: bytes
+    lengths: list[int]
+
+    def of_length(self, length: int) -> tuple[bytes, list[int]]:
+        """Return those of one length one behind the other, and the places of the attempts that have them."""
+        if not length:
+            return b"", []
+        if self.lengths.count(length) == len(self.lengths):  # nearly always
+            return self.data, list(range(len(self.lengths)))
+        begins = accumulate(self.lengths, initial=0)
+        found = [
+            (at, begin)
+            for at, (begin, own) in enumerate(zip(begins, self.lengths, strict=False))
+            if own == length
+        ]
+        return b"".join([self.data[begin : begin + length] for _, begin in found]), [at for at, _ in found]
+
+
+def rows_of(attempts: Sequence[Attempt], kind: str) -> Rows:
+    """Return what attempts have of a kind of `PACKED`; those that lie side by side in a block are taken at once."""
+    at, number = 0, PACKED.index(kind)
+    parts: list[bytes] = []
+    lengths: list[int] = []
+    while at < len(attempts):
+        block, row = attempts[at].block, attempts[at].row
+        end = at + 1
+        while end < len(attempts) and attempts[end].block is block and attempts[end].row == row + end - at:
+            end += 1
+        data, begins = block.columns[number]
+        own = begins[row : row + end - at + 1]
+        parts.append(data[own[0] : own[-1]])
+        lengths += map(sub, own[1:], own)
+        at = end
+    return Rows(b"".join(parts), lengths)
+
+
+def finite(value: object) -> float | None:
+    """Return a finite number as a float, or None: NaN, infinity and a wrong type are absences."""
+    if type(value) is float:  # nearly all are
+        return value if math.isfinite(value) else None
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    return None
+
+
+def pack_curves(columns: list[Any]) -> bytes:
+    """Return curves, lists of an epoch's numbers, as `Attempt.curves` has them."""
+    try:
+        one, two, three, four = columns
+        if len(one) == len(two) == len(three) == len(four):
+            return _packer("d", 4 * len(one))(*one, *two, *three, *four)
+    except _UNPACKABLE:  # a null among them: an epoch that diverged, a curve that is absent
+        pass
+    lists = [column if isinstance(column, list) else [] for column in columns]
+    epochs = range(max(map(len, lists)))
+    numbers = (finite(column[epoch]) if epoch < len(column) else None for column in lists for epoch in epochs)
+    return array("d", [math.nan if one is None else one for one in numbers]).tobytes()
+
+
+def pack_counts(values: object) -> bytes:
+    """Return whole numbers packed; nothing where they are none."""
+    if not isinstance(values, list):
+        return b""
+    try:
+        return _packer("i", len(values))(*values)
+    except _UNPACKABLE:
+        return b""
+
+
+def pack_bins(columns: list[Any]) -> bytes:
+    """Return `BINS`, lists of one length, as `Attempt.reliability` has them; nothing where they are none."""
+    try:
+        count, correct, confidence = columns
+        if not len(count) == len(correct) == len(confidence) or not sum(count) > 0:
+            return b""
+        if not math.isfinite(sum(confidence)):
+            return b""
+        return _packer("d", 3 * len(count))(*count, *correct, *confidence)
+    except _UNPACKABLE:
+        return b""
+
+
+@cache
+def _packer(typecode: str, count: int) -> Callable[..., bytes]:
+    """Return what packs so many numbers: in two thirds of the time that an array takes."""
+    return Struct(f"={count}{typecode}").pack
+
+
+def pack_bits(text: object) -> bytes:
+    """Return what a text in base64 stands for; nothing where it is none."""
+    try:
+        return binascii.a2b_base64(text, strict_mode=True) if isinstance(text, str) else b""
+    except (binascii.Error, ValueError):
+        return b""
