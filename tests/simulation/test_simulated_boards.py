@@ -381,9 +381,14 @@ def split_of(draw: np.random.Generator, drift: float) -> float | None:
     values[:, 9:] += drift
     values[draw.random(values.shape) < 0.2] = np.nan
     values -= np.nanmean(values, axis=1, keepdims=True)
-    residuals = {(f"arm{a}", r): float(values[a, r]) for a, r in np.argwhere(~np.isnan(values)).tolist()}
-    labels = {cell: "first half" if cell[1] < 9 else "second half" for cell in residuals}
-    return split_p(residuals, labels, str(draw.integers(1 << 30))).p
+    residuals: dict[str, dict[int, float]] = {"arm0": {}, "arm1": {}, "arm2": {}}
+    for arm, replicate in np.argwhere(~np.isnan(values)).tolist():
+        residuals[f"arm{arm}"][replicate] = float(values[arm, replicate])
+    halves = {
+        arm: {replicate: "first half" if replicate < 9 else "second half" for replicate in own}
+        for arm, own in residuals.items()
+    }
+    return split_p(residuals, halves, str(draw.integers(1 << 30))).p
 
 
 def test_a_split_with_missing_runs_finds_nothing_in_19_of_20_and_a_drift_mostly(
