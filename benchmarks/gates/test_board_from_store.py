@@ -1,34 +1,26 @@
 """How long the board of 100,000 records takes from the folder on: rebuilt, unchanged, and how much memory.
 
-Machines are shared and their speed drifts, so seconds are those of a machine on which a yardstick takes what it took
-when the limits were set: 10,000 files of 3.4 KB, opened, read and parsed with orjson one after another in 217 ms. Two
-processes do so at a time, as two make the board: two cores of a shared machine are often two halves of one. It is
-measured right before and after, and printed.
-
 `make bench` runs it; `python -m pytest benchmarks/gates/test_board_from_store.py -s` prints the figures, in CPU seconds
 of all processes and in wall seconds, of 50 arms with 2,000 replicates each and of 1,000 arms with 100; the files take
-1 GB for a while. Each measurement is a process of its own, so that memory is its own.
+1 GB for a while. Each measurement is a process of its own, so that memory is its own. Of three the fastest counts: what
+else a machine does only adds. Where its cores are shared with strangers, two processes at a time may take half as long
+again for minutes; then no run of the three tells what the board takes.
 """
 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import subprocess
 import sys
-import time
 from binascii import b2a_base64
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from itertools import accumulate
 from operator import or_
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 
 from harness.record.record import canonical
@@ -40,7 +32,6 @@ Json = dict[str, Any]
 REBUILT_SECONDS = {50: 5.0, 1000: 7.0}
 """By arms: a page of a thousand rows is 10 MB, and takes a second by itself."""
 UNCHANGED_SECONDS, MEMORY_BYTES = 0.5, 2**30
-YARDSTICK_SECONDS, YARDSTICK_FILES, YARDSTICK_BYTES = 0.217, 10_000, 3400
 EPOCHS, CLASSES, TEST = 14, 10, 10_000
 
 MEASURE = """
@@ -216,37 +207,7 @@ def study(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return root, request.param[0]
 
 
-def seconds_to_read(paths: list[str]) -> float:
-    begun = time.perf_counter()
-    for path in paths:
-        with open(path, "rb") as file:  # noqa: PTH123 - what is measured is the files, not pathlib
-            orjson.loads(file.read())
-    return time.perf_counter() - begun
-
-
-@pytest.fixture(scope="module")
-def yardstick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], float]]:
-    """Yield what tells how many times slower this machine is at the moment than the one of the limits."""
-    folder = tmp_path_factory.mktemp("yardstick")
-    body = record_of({"id": "t", "arm": "a", "replicate": 0}, "p", {}, random.Random(0))
-    del body["results"]["test"]["correct_bits"]
-    room = YARDSTICK_BYTES - len(canonical({**body, "fill": ""}))
-    paths = [f"{folder}/{number}/0.json" for number in range(YARDSTICK_FILES)]
-    for path in map(Path, paths):
-        path.parent.mkdir()
-        path.write_bytes(canonical({**body, "fill": "x" * room}))
-
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")) as pool:
-
-        def slowness() -> float:
-            return sum(pool.map(seconds_to_read, [paths, paths])) / 2 / YARDSTICK_SECONDS
-
-        slowness()  # the folder and the processes are new: once for the caches
-        yield slowness
-
-
-def measure(folder: Path, what: str, yardstick: Callable[[], float]) -> Json:
-    before = yardstick()
+def measure(folder: Path, what: str) -> Json:
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, str(folder), what],
         capture_output=True,
@@ -256,30 +217,28 @@ def measure(folder: Path, what: str, yardstick: Callable[[], float]) -> Json:
     )
     assert done.returncode == 0, done.stderr
     told: Json = json.loads(done.stdout)
-    told["slowness"] = (before + yardstick()) / 2
     print(f"\n{folder}, {what}: {told}")
     return told
 
 
 @pytest.mark.benchmark(group="board from store")
 def test_a_hundred_thousand_records_are_rebuilt_in_time_and_memory(
-    benchmark: Any, study: tuple[Path, int], yardstick: Callable[[], float]
+    benchmark: Any, study: tuple[Path, int]
 ) -> None:
     folder, arms = study
-    told = benchmark.pedantic(measure, args=(folder, "rebuilt", yardstick), rounds=1)
-    benchmark.extra_info.update(told)
-    assert told["records"] == 100_000
-    assert told["write"]["peak"] < MEMORY_BYTES
-    seconds = sum(told[part]["wall"] for part in ("read", "build", "write"))
-    assert seconds / told["slowness"] < REBUILT_SECONDS[arms]
+    runs = [benchmark.pedantic(measure, args=(folder, "rebuilt"), rounds=1)]
+    runs += [measure(folder, "rebuilt") for _ in range(2)]
+    benchmark.extra_info["runs"] = runs
+    assert {told["records"] for told in runs} == {100_000}
+    assert max(told["write"]["peak"] for told in runs) < MEMORY_BYTES
+    seconds = [sum(told[part]["wall"] for part in ("read", "build", "write")) for told in runs]
+    assert min(seconds) < REBUILT_SECONDS[arms]
 
 
 @pytest.mark.benchmark(group="board from store")
-def test_a_board_is_there_at_once_where_nothing_changed(
-    benchmark: Any, study: tuple[Path, int], yardstick: Callable[[], float]
-) -> None:
+def test_a_board_is_there_at_once_where_nothing_changed(benchmark: Any, study: tuple[Path, int]) -> None:
     folder, _ = study
-    measure(folder, "rebuilt", yardstick)
-    told = benchmark.pedantic(measure, args=(folder, "unchanged", yardstick), rounds=1)
+    measure(folder, "rebuilt")
+    told = benchmark.pedantic(measure, args=(folder, "unchanged"), rounds=1)
     benchmark.extra_info.update(told)
-    assert told["unchanged"]["wall"] / told["slowness"] < UNCHANGED_SECONDS
+    assert told["unchanged"]["wall"] < UNCHANGED_SECONDS
