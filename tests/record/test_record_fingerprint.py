@@ -30,7 +30,7 @@ def test_secrets_are_masked_wherever_they_stand():
 @pytest.mark.parametrize(
     ("program", "told"),
     [
-        ("/home/someone/work/harness/__main__.py", "python -m harness"),
+        ("/srv/harness/__main__.py", "python -m harness"),
         ("/home/someone/.venv/bin/harness", "harness"),
         ("harness", "harness"),
     ],
