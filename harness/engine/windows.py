@@ -33,8 +33,8 @@ STEADY_WINDOWS = 3
 WINDOW_SECONDS = 0.1
 """A steady window lasts at least this long: one of ten steps of a millisecond would show where epochs begin, and
 what the machine does besides, rather than the arm."""
-WINDOW_SHARE = 0.1
-"""And at least this share of the steady seconds: half a second of five. What is published is the median over the
+WINDOW_SHARE = 0.2
+"""And at least this share of the steady seconds: a second of five. What is published is the median over the
 windows, so jitter that is shorter than a window averages out inside it and is no noise of that figure. What lasts
 longer (a neighbour, a clock that drops) still stands between windows, and makes the round noisy: PROTOCOL.md asks
 for a coefficient of variation of 5 % at the most, and leaves a window's length open."""
@@ -88,7 +88,7 @@ def steady(run: Run, stream: Stream, step_seconds: float, least_seconds: float, 
         run: Whose steps.
         stream: Takes a step each time that it is asked.
         step_seconds: What a step takes, roughly: it decides the length of a window.
-        least_seconds: To go on for; a window takes a tenth of it, or a little more.
+        least_seconds: To go on for; a window takes a fifth of it, or a little more.
         report: Gets a message now and then.
     """
     length = window_steps(step_seconds, least_seconds)
