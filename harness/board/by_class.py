@@ -24,13 +24,14 @@ from harness.board.columns import (
 from harness.board.rows import shown
 from harness.board.select import ArmTrials, value_at
 from harness.board.statistics import estimate, student_t_quantile
-from harness.record.attempt import Attempt
-from harness.record.packed import BINS, rows_of
+from harness.record.packed import BINS, Run, rows_of
 
 Json = dict[str, Any]
 _Rates = tuple[list[int], Columns]
 """Replicates, and by class the per cent of its examples that each got right; NaN for a class without examples."""
 
+AT_ONCE = 4096
+"""Replicates whose bins are looked at together."""
 MOST_CLASSES = 200
 """Above so many classes there are no half-widths: the board is to stay readable by a program, too."""
 
@@ -59,12 +60,12 @@ def by_class_of(plan: Mapping[str, Any], trials: Mapping[str, ArmTrials], alpha:
         if arm.get("data") in tests
     }
     against = {name: str(arms[name].get("against") or plan.get("baseline")) for name in rates}
-    good = {name: list(trials[name].good.values()) for name in rates}
+    runs = {name: trials[name].runs for name in rates}
     parts = zip(
         rates,
         each(moments_of, [columns for _, columns in rates.values()]),
         each(moments_of, [_differences(rates, name, other) for name, other in against.items()]),
-        _reliabilities(good.values(), alpha),
+        _reliabilities(runs.values(), alpha),
         strict=True,
     )
     told = {}
@@ -72,7 +73,7 @@ def by_class_of(plan: Mapping[str, Any], trials: Mapping[str, ArmTrials], alpha:
         found = {
             **_in_points("accuracy", "half_width", accuracy, alpha),
             **_in_points("difference", "difference_half_width", difference, alpha),
-            "confusion": _confusion(good[name], len(tests[arms[name]["data"]]["names"])),
+            "confusion": _confusion(runs[name], len(tests[arms[name]["data"]]["names"])),
             **reliability,
         }
         if any(found.values()):
@@ -93,7 +94,7 @@ def _rates(trials: ArmTrials, counts: Sequence[Any]) -> _Rates:
     if not counts or not all(type(count) is int and count >= 0 for count in counts):
         return [], []
     replicates = list(trials.good)
-    rows = rows_of(list(trials.good.values()), "class_correct")
+    rows = rows_of(trials.runs, "class_correct")
     data, places = rows.of_length(len(counts) * array("i").itemsize)
     columns = shares_of(columns_of(data, len(places), "i"), counts) if places else []
     return [replicates[place] for place in places], columns
@@ -128,10 +129,10 @@ def _in_points(mean: str, half_width: str, told: Sequence[Moments], alpha: float
     return {mean: means, half_width: list(map(_rounded, halves))}
 
 
-def _confusion(good: Sequence[Attempt], classes: int) -> list[list[float]] | None:
+def _confusion(runs: Sequence[Run], classes: int) -> list[list[float]] | None:
     """Return the share of each class's examples that are taken for each class, over all good replicates."""
     whole = classes**2 * array("i").itemsize
-    data, places = rows_of(good, "confusion").of_length(whole)
+    data, places = rows_of(runs, "confusion").of_length(whole)
     if not places:
         return None
     sums = totals_of(data, len(places))
@@ -139,13 +140,29 @@ def _confusion(good: Sequence[Attempt], classes: int) -> list[list[float]] | Non
     return [[round(one / (sum(row) or 1.0), 4) for one in row] for row in rows]
 
 
-def _reliabilities(arms: Iterable[Sequence[Attempt]], alpha: float) -> Iterator[Json]:
+def _reliabilities(arms: Iterable[Sequence[Run]], alpha: float) -> Iterator[Json]:
     """Yield by arm confidence and accuracy by bin over its replicates, and the expected calibration error.
 
     The error is that of Naeini et al. 2015, the sum over bins of |accuracy - confidence| times the bin's share: of
     each replicate for itself, then the mean, since pooling would average the replicates' errors away.
     """
-    tables = list(map(_bins, arms))
+    for some in _few(arms):
+        yield from _some_reliabilities(list(map(_bins, some)), alpha)
+
+
+def _few(arms: Iterable[Sequence[Run]]) -> Iterator[list[Sequence[Run]]]:
+    """Yield some arms at a time, of a few thousand replicates together: more would only take memory."""
+    some, count = [], 0
+    for runs in arms:
+        some.append(runs)
+        count += sum(end - first for _, first, end in runs)
+        if count >= AT_ONCE:
+            yield some
+            some, count = [], 0
+    yield some
+
+
+def _some_reliabilities(tables: Sequence[Columns], alpha: float) -> Iterator[Json]:
     counts, correct, confidence = (
         [table[at * len(table) // len(BINS) :][: len(table) // len(BINS)] for table in tables]
         for at in range(len(BINS))
@@ -175,9 +192,9 @@ def _reliabilities(arms: Iterable[Sequence[Attempt]], alpha: float) -> Iterator[
         }
 
 
-def _bins(good: Sequence[Attempt]) -> Columns:
+def _bins(runs: Sequence[Run]) -> Columns:
     """Return the columns of `Attempt.reliability`; a plugin may have other bins, as many as its first record says."""
-    rows = rows_of(good, "reliability")
+    rows = rows_of(runs, "reliability")
     data, places = rows.of_length(next(filter(None, rows.lengths), 0))
     return columns_of(data, len(places))
 

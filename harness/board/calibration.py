@@ -18,7 +18,7 @@ from harness.board.copy_speed import not_judged, ratio_of, why_no_speed
 from harness.board.interim import rounds_planned
 from harness.board.permutation import LEVEL, Labels, Split, split_p, whole_columns
 from harness.board.rows import equals_baseline
-from harness.board.select import ArmTrials, Record, number_at, rests_of, value_at
+from harness.board.select import ArmTrials, Record, number_at, value_at
 from harness.board.speed_verdict import memory_ratios, speed_ratios
 from harness.board.statistics import mean_of, median_of
 from harness.board.verdict import Rules
@@ -137,7 +137,7 @@ def splits_of(
         mean = mean_of(values)
         residuals[name] = dict(zip(taken, [value - mean for value in values], strict=True))
         starts[name] = _known(taken, [_started(one.started_at) for one in own])
-        named = {id(rest): _names_of(rest["place"]) for rest in rests_of(own)}
+        named = {id(rest): _names_of(rest["place"]) for rest, _ in arm.good_rests}
         told = [named[id(one.rest)] for one in own]
         devices[name] = _known(taken, [device for device, _ in told])
         slots[name] = _known(taken, [slot for _, slot in told])
@@ -164,10 +164,12 @@ def _names_of(place: Any) -> tuple[str | None, str | None]:
     return device, f"{device} slot {slot}" if isinstance(slot, int) else None
 
 
-def _started(text: str | None) -> datetime | None:
+def _started(text: str | None) -> datetime | float | None:
+    """Return a moment in what is compared fastest: seconds since 1970, where its zone is known."""
     try:
-        return datetime.fromisoformat(str(text))
-    except ValueError:
+        moment = datetime.fromisoformat(str(text))
+        return moment if moment.tzinfo is None else moment.timestamp()
+    except (ValueError, OverflowError):
         return None
 
 

@@ -10,6 +10,8 @@ torch, compile mode, CPU model, cores, power cap, workers. Compile mode and work
 Python's version and the operating system count too, because they decide what a step costs on the host; the kernel's
 release, clocks, temperature, time and the host's name do not.
 
+Where a plan has a budget in seconds accuracy hangs on all of that too: another machine takes another number of steps.
+
 What differs is never pooled: of several groups the largest is shown, and where two are equally large the one whose
 first member comes first in the plan. What is left out is told with numbers. On request everything is pooled and the
 board is stamped; even then rounds of different machines are not paired with each other.
@@ -17,14 +19,16 @@ board is stamped; even then rounds of different machines are not paired with eac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import orjson
+
 from harness.board.alike import Comparable, Group, group_alike
 from harness.board.gate_hosts import speed_keys
-from harness.board.select import Record, value_at
-from harness.record.attempt import Attempt
+from harness.board.in_seconds import is_in_seconds
+from harness.board.select import Placed, Record, value_at
 from harness.registry.digests import digest_json
 
 Json = dict[str, Any]
@@ -71,8 +75,8 @@ def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
 
 def comparable_records(
-    plan: Mapping[str, Any], attempts: Sequence[Attempt], shared: Shared, *, allow_mixed: bool = False
-) -> Comparable[Attempt]:
+    plan: Mapping[str, Any], attempts: Iterable[Placed], shared: Shared, *, allow_mixed: bool = False
+) -> Comparable[Placed]:
     """Return the attempts whose accuracy may be compared.
 
     Arms may differ in what their `varies` declares, so a record is held against the arm that it is a trial of: a
@@ -84,27 +88,32 @@ def comparable_records(
         shared: By hash, what the records refer to.
         allow_mixed: Pool all of them.
     """
-    place_of = {trial["id"]: place for place, trial in enumerate(plan.get("trials", []))}
     arm_at = [str(trial["arm"]) for trial in plan.get("trials", [])]
-    unlike = _unlike(plan, shared)
+    unlike = _unlike_trials(plan, shared)
     protocol = plan.get("protocol")
-    passing: list[Attempt] = []
+    passing: list[Placed] = []
     # What the attempts of an arm hang on stands under `rest`, which most of them share.
-    batches: dict[tuple[str, int], tuple[list[int], list[Attempt]]] = {}
-    for attempt in attempts:
-        place, rest = place_of.get(attempt.trial), attempt.rest
-        if place is None or rest["protocol"] != protocol:
-            passing.append(attempt)
+    alike: dict[tuple[str, int], list[Placed]] = {}
+    groups: dict[bytes, tuple[Mapping[str, Any], list[Placed]]] = {}
+    for placed in attempts:
+        place, attempt = placed
+        if place is None:
+            passing.append(placed)
             continue
-        batch = batches.get(key := (arm_at[place], id(rest)))
-        if batch is None:
-            batch = batches[key] = ([], [])
-        batch[0].append(place)
-        batch[1].append(attempt)
+        members = alike.get(kind := (arm_at[place], id(attempt.rest)))
+        if members is None:
+            if attempt.rest["protocol"] == protocol:
+                entries = unlike(attempt.rest, arm_at[place])
+                text = orjson.dumps(entries, option=orjson.OPT_SORT_KEYS)
+                members = groups.setdefault(text, (entries, []))[1]
+            else:
+                members = passing
+            alike[kind] = members
+        members.append(placed)
     found, _ = group_alike(
         (
-            Group(unlike(members[0].rest, arm), members, (min(places), 0))
-            for (arm, _), (places, members) in batches.items()
+            Group(entries, members, (min(place or 0 for place, _ in members), 0))
+            for entries, members in groups.values()
         ),
         "trials",
         "record",
@@ -174,6 +183,20 @@ def _unlike(plan: Mapping[str, Any], shared: Shared) -> Callable[[Record, str], 
         return own if record.get("schema") is None else {**own, "schema": record["schema"]}
 
     return unlike
+
+
+def _unlike_trials(plan: Mapping[str, Any], shared: Shared) -> Callable[[Record, str], Mapping[str, Any]]:
+    """Return the same of trials: with a budget in seconds they hang on their machine as well."""
+    unlike = _unlike(plan, shared)
+    if not is_in_seconds(plan):
+        return unlike
+
+    def on_machine(record: Record, arm: str) -> Mapping[str, Any]:
+        name = value_at(record, "refs", "host")
+        host = shared.get(name) if isinstance(name, str) else None
+        return {**unlike(record, arm), **speed_entries(host, name)}
+
+    return on_machine
 
 
 def _referred(record: Record, name: str, shared: Shared) -> Json | None:

@@ -29,8 +29,9 @@ from harness.board.compare_verdict import Row, Rules, judge_all
 from harness.board.environment import shared_of
 from harness.board.history import late_rules, late_stamps
 from harness.board.host_words import apart_in_words
+from harness.board.in_seconds import continues, notes_of
 from harness.board.interim import wait_for_planned
-from harness.board.select import ArmTrials, Record, number_at, rests_of, select, value_at
+from harness.board.select import ArmTrials, Record, number_at, placed_in, rests_of, select, value_at
 from harness.board.set_aside import set_aside_words
 from harness.board.statistics import estimate
 from harness.board.verdict import rules_of
@@ -124,10 +125,11 @@ def has_compared(report: Mapping[str, Any]) -> bool:
 
 
 def _side(given: Given) -> _Side:
-    accuracy = comparable_records(given.plan, attempts_of(given.records), given.shared)
+    accuracy = comparable_records(given.plan, placed_in(given.plan, attempts_of(given.records)), given.shared)
     pace = comparable_timings(given.plan, given.timings, given.shared)
     trials, notes = select(given.plan, accuracy.members)
-    notes = [*late_stamps(late_rules(given.history)), *notes, *accuracy.notes, *pace.notes]
+    notes = [*late_stamps(late_rules(given.history)), *notes, *notes_of(given.plan)]
+    notes += [*accuracy.notes, *pace.notes]
     if given.set_aside:
         notes.append(set_aside_words(given.set_aside))
     arms = {str(arm["name"]): arm for arm in given.plan.get("arms", [])}
@@ -228,8 +230,8 @@ def _pairs(
     if (sides[0].arms[name].get("salt") or "") != (sides[1].arms[name].get("salt") or ""):
         return None, "their salts differ"
     for at in sorted(trials[0].good.keys() & trials[1].good.keys()):
-        orders = {own.good[at].order for own in trials} - {None}
-        if len(orders) > 1:
+        orders = {order for own in trials if (order := own.good[at].order) is not None}
+        if len(orders) > 1 and not continues(*orders):
             return None, "the order of the samples differs"
     return sorted(values[0].keys() & values[1].keys()), ""
 
@@ -263,7 +265,7 @@ def _bit_equal(trials: Sequence[ArmTrials]) -> Json | None:
 
 
 def _head(side: _Side) -> Json:
-    counted = rests_of(one for arm in side.trials.values() for one in arm.counted.values())
+    counted = [rest for rest, _ in rests_of(side.trials.values())]
     states = shared_of(counted, "code", side.given.shared).values()
     commits = sorted({str(commit) for state in states if (commit := value_at(state, "commit"))})
     return {
@@ -292,5 +294,5 @@ def _notes(sides: Sequence[_Side]) -> list[str]:
 
 
 def _hosts(side: _Side) -> list[Json]:
-    counted = rests_of(one for arm in side.trials.values() for one in arm.counted.values())
+    counted = [rest for rest, _ in rests_of(side.trials.values())]
     return [host for host in shared_of(counted, "host", side.given.shared).values() if host is not None]

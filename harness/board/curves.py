@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import Any
 
 from harness.board.columns import Moments, columns_of, each, moments_of
+from harness.board.in_seconds import axis_of, with_alike_ends
 from harness.board.measures import gradient_norms_of
-from harness.board.select import rests_of
+from harness.board.select import ArmTrials
 from harness.board.statistics import student_t_quantile
-from harness.record.attempt import Attempt
 from harness.record.packed import CURVES, Rows, rows_of
 
 _NUMBERS = frozenset({int, float})
 
 
-def curves_of(arms: Mapping[str, Iterable[Attempt]], alpha: float = 0.05) -> dict[str, dict[str, Any]]:
+def curves_of(trials: Mapping[str, ArmTrials], alpha: float = 0.05) -> dict[str, dict[str, Any]]:
     """Return by arm `epoch` and, for each curve, `mean`, `low` and `high` lists; null where no replicate has a value.
 
     `low` and `high` bound the t interval of the mean at level 1 - `alpha`, each epoch for itself; they are null where
@@ -26,17 +26,17 @@ def curves_of(arms: Mapping[str, Iterable[Attempt]], alpha: float = 0.05) -> dic
 
     Where gradient norms were asked for, `gradient_norms` holds their means by layer.
     """
-    attempts = {arm: list(own) for arm, own in arms.items()}
-    tables = (columns_of(_even(rows_of(own, "curves")), len(own)) for own in attempts.values())
+    rows = (with_alike_ends(own, rows_of(own.runs, "curves")) for own in trials.values())
+    tables = (columns_of(_even(some), len(some.lengths)) for some in rows)
     found = {}
-    for (arm, own), told in zip(attempts.items(), each(moments_of, tables), strict=True):
+    for (arm, own), told in zip(trials.items(), each(moments_of, tables), strict=True):
         epochs = len(told) // len(CURVES)
-        axes = [epoch for rest in rests_of(own) if _is_axis(epoch := rest["epoch"])]
+        axes = [epoch for rest, _ in own.good_rests if _is_axis(epoch := rest["epoch"])]
         found[arm] = {
-            "epoch": list(max(axes, key=len, default=[])),
+            "epoch": axis_of(axes),
             **{name: _curve(told[at * epochs :][:epochs], alpha) for at, name in enumerate(CURVES)},
         }
-        if norms := gradient_norms_of(own):
+        if norms := gradient_norms_of(own.good_rests):
             found[arm]["gradient_norms"] = norms
     return found
 

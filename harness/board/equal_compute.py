@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from harness.board.in_seconds import to_the_end
 from harness.board.rows import BIT_EQUAL
 
 Json = dict[str, Any]
@@ -62,6 +63,9 @@ def _points(row: Json, curves: Mapping[str, Any]) -> list[tuple[float, float]]:
             return []
     epochs = curves.get("epoch") or []
     accuracies = (curves.get("validation_top1") or {}).get("mean") or []
+    trained = row.get("trained_epochs")
+    if trained and len(epochs) == len(accuracies):
+        epochs, accuracies = to_the_end(epochs, accuracies, trained, row.get("validation_top1"))
     numbers = all(isinstance(value, (int, float)) for value in (*epochs, *accuracies))
     if not flops or not epochs or not numbers or len(epochs) != len(accuracies):
         return []

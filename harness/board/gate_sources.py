@@ -12,7 +12,7 @@ from harness.board.environment import shared_of
 from harness.board.gate import GateError, NothingMeasured
 from harness.board.gate_hosts import one_host
 from harness.board.gate_rules import SCHEMA
-from harness.board.select import FAILED_BY_ARM, ArmTrials, Record, rests_of, select, value_at
+from harness.board.select import FAILED_BY_ARM, ArmTrials, Record, counted_rests, placed_in, select, value_at
 from harness.board.set_aside import set_aside_words
 from harness.board.speed import MEMORY, rounds_of
 from harness.board.wording import plain
@@ -93,7 +93,7 @@ def _read_folder(path: Path) -> _Folder:
         raise NothingMeasured(f"{path}: nothing measured here; expected a folder results/SUITE") from error
     plan = store.read_plan()
     reading = store.read_flat(plan)
-    trials, notes = select(plan, reading.records)
+    trials, notes = select(plan, placed_in(plan, reading.records))
     if reading.set_aside:
         notes = [*notes, set_aside_words(reading.set_aside)]
     if not reading.records and not reading.timings:
@@ -103,7 +103,7 @@ def _read_folder(path: Path) -> _Folder:
 
 def _folder_head(folder: _Folder) -> dict[str, Any]:
     """Return label, commit and host of a side; several commits are none."""
-    trained = rests_of(folder.reading.records)
+    trained = [rest for rest, _ in counted_rests(folder.reading.records)]
     timed = folder.reading.timings or trained
     host, _ = one_host(shared_of(timed, "host", folder.reading.shared).values())
     states = shared_of([*trained, *folder.reading.timings], "code", folder.reading.shared)

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from harness.board import measures, rows, speed, tuning
+from harness.board import in_seconds, measures, rows, speed, tuning
 from harness.board.aggregate import aggregate_of
 from harness.board.by_class import by_class_of
 from harness.board.calibration import calibration_of, splits_of
@@ -20,13 +20,14 @@ from harness.board.environment import environment_stamps, origin_stamps, shared_
 from harness.board.equal_compute import equal_compute_of
 from harness.board.history import late_rules, late_stamps, say_what_came_late
 from harness.board.interim import rounds_measured, rounds_planned, wait_for_rounds
+from harness.board.other_plans import others_stamps, run_under_others
 from harness.board.parents import parents_of
 from harness.board.pareto import copies_of, with_pareto
 from harness.board.previews import previews_of
 from harness.board.ranks import rank_intervals, ranked
-from harness.board.refusals import OTHER_TEST, refusals_of, stamps_by_arm, why_no_verdicts
+from harness.board.refusals import alike_of, refusals_of, stamps_by_arm, why_no_verdicts
 from harness.board.reproduce import reproduce_of
-from harness.board.select import ArmTrials, Record, counted_rests, number_at, rests_of, select, value_at
+from harness.board.select import ArmTrials, Record, number_at, placed_in, rests_of, select, value_at
 from harness.board.set_aside import stamps_of as set_aside_stamps
 from harness.board.speed_verdict import MARGIN as SPEED_MARGIN
 from harness.board.speed_verdict import MEMORY_MARGIN, speed_verdicts
@@ -96,7 +97,7 @@ def build(
         import numpy  # noqa: F401 - from here on `columns` uses it, in both processes
     arms: dict[str, Json] = {str(arm["name"]): arm for arm in plan.get("arms", [])}
     name = str(plan.get("baseline"))
-    accuracy = comparable_records(plan, attempts, shared, allow_mixed=allow_mixed)
+    accuracy = comparable_records(plan, placed_in(plan, attempts), shared, allow_mixed=allow_mixed)
     pace = comparable_timings(plan, timings, shared, allow_mixed=allow_mixed)
     timings = pace.members
     trials, notes = select(plan, accuracy.members)
@@ -113,19 +114,24 @@ def build(
     with beside(lambda: _apart(study), is_worth_it=len(attempts) >= MANY) as apart:
         board_rows = _judged(study)
         ranks, intervals = rank_intervals(board_rows, trials, chances, against, rules, why_no_verdicts(plan))
-        curves, by_class, splits = apart
+        curves = curves_of({arm: trials[arm] for arm in arms}, rules.alpha)
+        extents, by_class, splits = next(apart)
     for arm, row in board_rows.items():
         row["rank_interval"] = intervals.get(arm)
+        row["two_level"], of_difference = extents[arm]
+        if row["difference"] is not None:
+            row["difference"]["two_level"] = of_difference
         row["equal_compute"] = _equal_compute(row, board_rows, curves)
-    counts = counted_rests(one for arm in trials.values() for one in arm.counted.values())
+    counts = rests_of(trials.values())
     counted = [rest for rest, _ in counts]
-    notes += [*accuracy.notes, *environment_stamps(counted, timings, shared)]
+    notes += [*accuracy.notes, *in_seconds.notes_of(plan), *environment_stamps(counted, timings, shared)]
     notes += [*origin_stamps(counts, timings, shared), *pace.notes]
     previews, left_out = previews_of(plan, preview)
     notes += [*left_out, *set_aside_stamps(set_aside, shared)]
     claims = claims_of(plan, Measured(arms, board_rows, trials, chances, rounds, measured), rules)
     say_what_came_late(claims, history)
     late = late_rules(history)
+    others = run_under_others(plan, trials, against, history)
     return {
         "schema": SCHEMA,
         "protocol": plan.get("protocol"),
@@ -136,8 +142,9 @@ def build(
         "verdicts": bool(plan.get("verdicts")),
         "verdicts_reason": str(plan.get("verdicts_reason") or ""),
         "comparability": comparability_of(accuracy, pace),
-        "stamps": [*late_stamps(late), *notes],
+        "stamps": [*late_stamps(late), *others_stamps(others), *notes],
         **({"rules_fixed_late": late} if late else {}),
+        **({"run_under_other_plans": others} if others else {}),
         "data": data_of(plan, arms),
         "rows": with_pareto(ranked(board_rows, against), rounds, rules.alpha, copies_of(plan)),
         "ranks": ranks,
@@ -160,10 +167,14 @@ def build(
 
 
 def _apart(study: Study) -> Iterator[Any]:
-    """Yield the curves, the classes and the splits: no verdict hangs on them."""
-    yield curves_of({arm: study.trials[arm].good.values() for arm in study.arms}, study.rules.alpha)
-    yield by_class_of(study.plan, study.trials, study.rules.alpha)
-    yield splits_of(study.trials, study.rounds, study.rules.seed)
+    """Yield the intervals over test examples, the classes and the splits: no verdict hangs on them."""
+    alike, alpha = alike_of(study.plan, study.arms, study.against), study.rules.alpha
+    # All at once: a part that waits to be read would keep the next from being begun.
+    yield (
+        two_level_of(study.trials, alike, alpha, alpha / study.rules.family),
+        by_class_of(study.plan, study.trials, study.rules.alpha),
+        splits_of(study.trials, study.rounds, study.rules.seed),
+    )
 
 
 def _judged(study: Study) -> dict[str, Json]:
@@ -182,9 +193,6 @@ def _judged(study: Study) -> dict[str, Json]:
     }
     refusals = refusals_of(study.plan, study.against, board_rows, stamps)
     comparisons = compare(pairs, refusals, rules)
-    # Correctness on other examples has no pairs.
-    alike = {arm: arm if OTHER_TEST in stamps[arm] else base for arm, base in study.against.items()}
-    extents = two_level_of(trials, alike, rules.alpha, rules.alpha / rules.family)
     margin = number_at(study.plan, "non_inferiority_points")
     paces = speed_verdicts(
         rounds,
@@ -201,8 +209,8 @@ def _judged(study: Study) -> dict[str, Json]:
     }
     for arm, row in board_rows.items():
         base = study.against[arm]
-        row |= {"baseline": arm == base, "against": base, **_compared(comparisons.get(arm), extents[arm][1])}
-        row |= {"two_level": extents[arm][0], "p_better": None}
+        row |= {"baseline": arm == base, "against": base, **_compared(comparisons.get(arm))}
+        row |= {"two_level": None, "p_better": None}
         row |= parents_of(arm, arms, trials[arm], board_rows)
         if pairs.get(arm) and base in arms:
             row["p_better"] = _p_better(study, arm)
@@ -213,6 +221,8 @@ def _judged(study: Study) -> dict[str, Json]:
             stamps[arm].append(f"noisy: {noisy} of {row['timing_rounds']} timing rounds")
         row |= measures.timed(rounds.get(arm, {}))
         row |= measures.trained(trials[arm], number_at(study.plan, "measure", "target_top1"))
+        row |= in_seconds.trained_of(arms[arm], trials[arm])
+        stamps[arm] += in_seconds.stamps_of(arms[arm], row)
         stamps[arm] += measures.stamps_of(trials[arm], rounds.get(arm, {}))
         for column in ("training_flops", "train_seconds"):
             row[f"{column}_ratio"] = _ratio(row[column], board_rows.get(base, {}).get(column))
@@ -247,14 +257,14 @@ def _equal_compute(row: Json, board_rows: Mapping[str, Json], curves: Mapping[st
     return equal_compute_of(row, board_rows[base], curves[arm], curves[base])
 
 
-def _compared(comparison: Comparison | None, two_level: Json | None) -> Json:
+def _compared(comparison: Comparison | None) -> Json:
     if comparison is None:
         return {"difference": None, "verdict": None, "reason": "the baseline"}
     told = asdict(comparison)
     numbers = {key: told[key] for key in ("nonzero", "p", "p_holm", "p_equal", "detectable")}
     difference = rows.shown(comparison.difference)
     return {
-        "difference": None if difference is None else {**difference, **numbers, "two_level": two_level},
+        "difference": None if difference is None else {**difference, **numbers, "two_level": None},
         "verdict": comparison.verdict,
         "reason": comparison.reason,
     }
@@ -282,7 +292,7 @@ def _ratio(own: float | None, other: float | None) -> float | None:
 
 
 def _pipeline(trials: ArmTrials, shared: Mapping[str, Any]) -> str | None:
-    texts = shared_of(rests_of(trials.counted.values()), "pipeline", shared).values()
+    texts = shared_of([rest for rest, _ in trials.counted_rests], "pipeline", shared).values()
     return next((text for text in texts if isinstance(text, str)), None)
 
 

@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from harness.board.select import ArmTrials, Record, counted_rests, number_at, numbers_at, value_at
+from harness.board.select import ArmTrials, CountedRest, Record, number_at, numbers_at, value_at
 from harness.board.statistics import mean_of, median_of
-from harness.record.attempt import Attempt
 
 Json = dict[str, Any]
 
@@ -54,7 +53,7 @@ def trained(trials: ArmTrials, target: float | None) -> Json:
     """Return what an arm's records hold of these: its loaders, and its time to the target that the plan sets."""
     found: Json = {}
     modes: Counter[Any] = Counter()
-    for rest, count in counted_rests(trials.good.values()):
+    for rest, count in trials.good_rests:
         modes[value_at(rest, "loader", "mode")] += count
     if loaders := {str(mode): number for mode, number in modes.items() if mode is not None}:
         found["loaders"] = dict(sorted(loaders.items()))
@@ -79,7 +78,7 @@ def stamps_of(trials: ArmTrials, rounds: Mapping[int, Record]) -> list[str]:
         stamps.append(
             f"input-bound: data is waited for in {share:.0%} of a step, in {len(bound)} of {len(rounds)} rounds"
         )
-    rests = counted_rests(trials.good.values())
+    rests = trials.good_rests
     leaks = [leak for rest, count in rests if isinstance(leak := rest["leak"], dict) for _ in range(count)]
     if leaks:
         worst = max(leaks, key=lambda leak: number_at(leak, "growth_share") or 0.0)
@@ -102,10 +101,10 @@ def stamps_of(trials: ArmTrials, rounds: Mapping[int, Record]) -> list[str]:
     return stamps
 
 
-def gradient_norms_of(attempts: Iterable[Attempt]) -> dict[str, list[float | None]]:
+def gradient_norms_of(rests: Iterable[CountedRest]) -> dict[str, list[float | None]]:
     """Return by layer its gradient norm in each epoch, the mean over replicates; empty where none holds any."""
     found: dict[str, list[list[Any]]] = {}
-    for rest, count in counted_rests(attempts):
+    for rest, count in rests:
         norms = rest["gradient_norms"]
         for layer, curve in norms.items() if isinstance(norms, dict) else ():
             if isinstance(curve, list):

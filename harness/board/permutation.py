@@ -6,6 +6,7 @@ single runs between groups would count that luck once for each arm; whole replic
 
 from __future__ import annotations
 
+import hashlib
 import math
 import random
 from collections import Counter
@@ -158,23 +159,21 @@ def _drawn_orders(patterns: Sequence[int], key: str) -> Iterator[list[int]]:
 def _many_deals(width: int, key: str) -> npt.NDArray[np.int32]:
     """Return by order and column the place that is dealt to it; last what was seen: (DRAWS + 1, width).
 
-    One for all splits of a board, and of the same orders as `_drawn_orders`: numpy's Mersenne Twister in Python's state
-    draws Python's numbers (a test holds it).
+    One for all splits of a board. numpy promises that `RandomState` draws the same in every version.
     """
     import numpy as np
 
-    twister = np.random.RandomState()
-    *words, place = random.Random(f"board/split/{key}").getstate()[1]
-    twister.set_state(("MT19937", np.array(words, np.uint32), place, 0, 0.0))
+    seed = hashlib.blake2b(f"board/split/{key}".encode(), digest_size=16).digest()
+    draw = np.random.RandomState(np.frombuffer(seed, "<u4"))
     found = np.tile(np.arange(width, dtype=np.int32), (DRAWS + 1, 1))
-    for rows in _in_parts(found[:-1]):
-        rows[:] = np.argsort(twister.random_sample(rows.shape), axis=1)
+    for order in found[:-1]:
+        draw.shuffle(order)
     return found
 
 
-def _in_parts(rows: npt.NDArray[Any], width: int = 0) -> Iterator[npt.NDArray[Any]]:
-    """Return some rows at a time, as many as are handled `AT_ONCE` where they have so many numbers."""
-    count = max(1, AT_ONCE // (width or rows.shape[1]))
+def _in_parts(rows: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    """Return some rows at a time, as many as have `AT_ONCE` numbers."""
+    count = max(1, AT_ONCE // rows.shape[1])
     return (rows[start : start + count] for start in range(0, len(rows), count))
 
 
@@ -202,11 +201,14 @@ class _Table:
         first: dict[tuple[int, ...], int] = {}
         return [first.setdefault(codes, place) for place, codes in enumerate(zip(*self.codes, strict=True))]
 
-    def compared(self) -> Iterator[tuple[Sequence[int], int]]:
-        """Yield the groups whose sums of squares are added: the arms that they span, and their label's code."""
+    def spans(self) -> list[Sequence[int]]:
+        """Return the arms whose groups are looked at together; the sums of squares of all spans are added."""
         arms = range(len(self.values))
-        for span in ([arm] for arm in arms) if self.by_row else [arms]:
-            yield from ((span, code) for code in range(len(self.names)))
+        return [[arm] for arm in arms] if self.by_row else [arms]
+
+    def compared(self) -> list[tuple[Sequence[int], int]]:
+        """Return the groups whose sums of squares are added: the arms that they span, and their label's code."""
+        return [(span, code) for span in self.spans() for code in range(len(self.names))]
 
 
 def _table(residuals: Cells, labels: Labels, whole: Sequence[int], *, by_row: bool) -> _Table:
@@ -223,7 +225,7 @@ def _table(residuals: Cells, labels: Labels, whole: Sequence[int], *, by_row: bo
 
 def _statistics(table: _Table, orders: Sequence[Sequence[int]]) -> list[float]:
     """Return the between-group sum of squares for each order: by column, the place whose labels it gets."""
-    compared, width = list(table.compared()), table.width
+    compared, width = table.compared(), table.width
     totals = [0.0] * len(orders)
     if width * (len(table.values) * width + len(compared) * len(orders)) > PYTHON_UP_TO:
         import numpy as np
@@ -260,13 +262,19 @@ def _large_statistics(table: _Table, patterns: Sequence[int], deals: npt.NDArray
     # Where in `sums` a column's row begins: column after column, so that what is looked up lies close together.
     begins = np.arange(table.width)[:, None] * len(places)
     totals = np.zeros(len(deals))
-    for span, code in table.compared():
-        has = codes[span] == code
-        if has.any():
-            # By column and place: what the group's arms add up to where that place's labels stand at that column.
-            sums = values[span].T @ has[:, places].astype(np.float64)
-            for own, dealt in zip(_in_parts(totals[:, None], table.width), _in_parts(deals), strict=True):
-                summed = sums.take(begins + number_of[dealt.T]).sum(axis=0)
-                own[:, 0] += summed**2 / np.count_nonzero(has)
+    for span in table.spans():
+        own, labels = values[span], codes[span]
+        left = np.full(len(deals), own.sum())
+        for code in range(len(table.names)):
+            has = labels == code
+            if code < len(table.names) - 1 or (labels < 0).any():
+                # By column and place: what the group's arms add up to where that place's labels stand at that column.
+                sums = own.T @ has[:, places].astype(np.float64)
+                parts = (sums.take(begins + number_of[dealt.T]).sum(axis=0) for dealt in _in_parts(deals))
+                summed = np.concatenate(list(parts))
+                left -= summed
+            else:  # every run has a label: the last group has what the others leave
+                summed = left
+            totals += summed**2 / max(1, np.count_nonzero(has))
     found: list[float] = totals.tolist()
     return found

@@ -37,6 +37,18 @@ def stamps_by_arm(
     return stamps
 
 
+def alike_of(plan: Mapping[str, Any], arms: Mapping[str, Json], against: Mapping[str, str]) -> dict[str, str]:
+    """Return by arm what it is compared with example by example: itself where that was tested on other examples."""
+    return {
+        arm: arm
+        if base in arms
+        and arms[arm].get("data") != arms[base].get("data")
+        and has_other_test(plan, arms[arm], arms[base])
+        else base
+        for arm, base in against.items()
+    }
+
+
 def why_no_verdicts(plan: Mapping[str, Any]) -> str | None:
     """Return why a plan has no verdicts, or None."""
     return None if plan.get("verdicts") else str(plan.get("verdicts_reason") or "the plan asks for none")

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.board.select import FAILED_BY_ARM, ArmTrials, known, number_at, rests_of, value_at
+from harness.board.in_seconds import continues
+from harness.board.select import FAILED_BY_ARM, ArmTrials, known, number_at, value_at
 from harness.board.statistics import Estimate, estimate, mean_of, median_of, probability_of_better
 from harness.record.attempt import SECONDS, Attempt
 
@@ -60,7 +61,7 @@ def row_of(arm: Json, trials: ArmTrials, chance: float, alpha: float) -> Json:
         "statuses": dict(
             sorted({**statuses, **stopped, **({"missing": missing} if missing else {})}.items())
         ),
-        "attempts": len(trials.attempts),
+        "attempts": len(trials.counted) + len(trials.others),
         # Chance accuracy stands for single failures; an arm that has nothing but failures has no accuracy.
         "top1": shown(estimate(list(test_top1(trials, chance).values()), alpha)) if good else None,
         "nll": shown(estimate(known([one.nll for one in good]), alpha)),
@@ -156,7 +157,10 @@ def is_no_op(trials: ArmTrials, baseline: ArmTrials) -> bool:
 
 
 def order_differs(arm: Json, trials: ArmTrials, baseline: ArmTrials) -> bool:
-    """Return whether an arm saw other data in another order than the baseline, without having declared it."""
+    """Return whether an arm saw other data in another order than the baseline, without having declared it.
+
+    One that only went on for longer, with a budget in seconds, did not.
+    """
     if any(str(key).split(".")[0] in ORDER_DECLARED for key in arm.get("varies") or []):
         return False
     own, other = trials.good, baseline.good
@@ -164,6 +168,7 @@ def order_differs(arm: Json, trials: ArmTrials, baseline: ArmTrials) -> bool:
         (one := own[replicate].order) is not None
         and (two := other[replicate].order) is not None
         and one != two
+        and not continues(one, two)
         for replicate in own.keys() & other.keys()
     )
 
@@ -198,6 +203,7 @@ def better_of(
 
 def failures_of(trials: ArmTrials) -> list[Json]:
     """Return every attempt that did not complete, machine-caused ones included, with its culprit."""
+    failed = [each for each in (*trials.counted.items(), *trials.others) if each[1].status != "completed"]
     return [
         {
             "trial": one.trial,
@@ -208,8 +214,7 @@ def failures_of(trials: ArmTrials) -> list[Json]:
             "counted": one.status in FAILED_BY_ARM,
             "culprit": _culprit(one.rest["culprit"]),
         }
-        for replicate, one in trials.attempts
-        if one.status != "completed"
+        for replicate, one in sorted(failed, key=lambda each: (each[0], each[1].ended))
     ]
 
 
@@ -222,11 +227,11 @@ def _culprit(culprit: Any) -> Json | None:
 
 def _unfinished(trials: ArmTrials) -> dict[int, Attempt]:
     """Return the last attempt of every replicate that only the machine has stopped."""
-    return {replicate: one for replicate, one in trials.attempts if replicate not in trials.counted}
+    return {replicate: one for replicate, one in trials.others if replicate not in trials.counted}
 
 
 def _names(trials: ArmTrials, table: str) -> list[str]:
-    return sorted({str(name) for rest in rests_of(trials.good.values()) for name in rest[table] or {}})
+    return sorted({str(name) for rest, _ in trials.good_rests for name in rest[table] or {}})
 
 
 def _mean(values: list[float]) -> float | None:

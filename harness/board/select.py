@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.record.attempt import Attempt
-from harness.record.packed import finite
+from harness.record.packed import Run, finite, runs_of
 
 Record = Mapping[str, Any]
+CountedRest = tuple[Mapping[str, Any], int]
 
 FAILED_BY_ARM = frozenset({"diverged", "oom", "timeout", "crashed", "failed"})
 COUNTED = FAILED_BY_ARM | {"completed"}
@@ -23,36 +24,53 @@ class ArmTrials:
     Attributes:
         name: The arm.
         planned: Its replicates, ascending.
-        attempts: Every record of its trials, by replicate and attempt.
+        others: The records of its trials that do not count, by replicate and in the order in which they ended.
         counted: The record that counts, by replicate; a replicate that only the machine has stopped has none.
         good: Those of them that completed with a finite test accuracy.
         top1: Of the good ones the test accuracy, in points.
+        runs: Of the good ones, where their lists of numbers lie.
+        counted_rests: What the counted ones have under `rest`, each of them once, and how many have it.
+        good_rests: The same of the good ones.
         changed: Replicates whose counted record says that global state was changed.
     """
 
     name: str
     planned: tuple[int, ...]
-    attempts: list[tuple[int, Attempt]] = field(default_factory=list)
+    others: list[tuple[int, Attempt]] = field(default_factory=list)
     counted: dict[int, Attempt] = field(default_factory=dict)
     good: dict[int, Attempt] = field(default_factory=dict)
     top1: dict[int, float] = field(default_factory=dict)
+    runs: list[Run] = field(default_factory=list)
+    counted_rests: list[CountedRest] = field(default_factory=list)
+    good_rests: list[CountedRest] = field(default_factory=list)
     changed: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        """Look at each attempt once, for all who ask later."""
         self.top1.update({at: one.top1 for at, one in self.good.items() if one.top1 is not None})
-        self.changed.update(at for at, one in self.counted.items() if one.rest["changes"])
+        self.runs.extend(runs_of(self.good.values()))
+        self.counted_rests.extend(counted_rests(self.counted.values()))
+        is_same = len(self.good) == len(self.counted)
+        self.good_rests.extend(self.counted_rests if is_same else counted_rests(self.good.values()))
+        if any(rest["changes"] for rest, _ in self.counted_rests):
+            self.changed.update(at for at, one in self.counted.items() if one.rest["changes"])
 
 
-def rests_of(attempts: Iterable[Attempt]) -> list[Mapping[str, Any]]:
-    """Return what attempts have under `rest`, each of them once: it is shared by many."""
-    return [rest for rest, _ in counted_rests(attempts)]
-
-
-def counted_rests(attempts: Iterable[Attempt]) -> list[tuple[Mapping[str, Any], int]]:
-    """Return what attempts have under `rest`, each of them once, and how many have it."""
+def counted_rests(attempts: Iterable[Attempt]) -> list[CountedRest]:
+    """Return what attempts have under `rest`, each of them once, and how many have it: it is shared by many."""
     rests = [one.rest for one in attempts]
     counts = Counter(map(id, rests))
     return [(rest, counts[place]) for place, rest in dict(zip(map(id, rests), rests, strict=True)).items()]
+
+
+def rests_of(arms: Iterable[ArmTrials]) -> list[CountedRest]:
+    """Return what the counted attempts of arms have under `rest`, each of them once, and how many have it."""
+    found: dict[int, CountedRest] = {}
+    for arm in arms:
+        for rest, count in arm.counted_rests:
+            before = found.get(id(rest), (rest, 0))[1]
+            found[id(rest)] = (rest, before + count)
+    return list(found.values())
 
 
 def value_at(record: object, *keys: str) -> Any:
@@ -84,7 +102,17 @@ def known(values: Sequence[float | None]) -> list[float]:
     return [value for value in values if value is not None]
 
 
-def select(plan: Mapping[str, Any], attempts: Iterable[Attempt]) -> tuple[dict[str, ArmTrials], list[str]]:
+Placed = tuple[int | None, Attempt]
+"""An attempt, and which of the plan's trials it is of: None where it is of none of them."""
+
+
+def placed_in(plan: Mapping[str, Any], attempts: Iterable[Attempt]) -> list[Placed]:
+    """Return attempts with their places in the plan; trials that two arms share have one, that of the last."""
+    place_of = {trial["id"]: place for place, trial in enumerate(plan.get("trials", []))}
+    return [(place_of.get(one.trial), one) for one in attempts]
+
+
+def select(plan: Mapping[str, Any], attempts: Iterable[Placed]) -> tuple[dict[str, ArmTrials], list[str]]:
     """Give every attempt to the arms whose trial it is.
 
     The plan decides, not the record's `arm`: an id does not contain the arm's name, so a record may have been
@@ -94,43 +122,62 @@ def select(plan: Mapping[str, Any], attempts: Iterable[Attempt]) -> tuple[dict[s
         The trials by arm, in the plan's order, and one line for each kind of record that was left out.
     """
     trials = plan.get("trials", [])
-    found: dict[str, list[Attempt]] = {trial["id"]: [] for trial in trials}
+    first: list[Attempt | None] = [None] * len(trials)
+    more: dict[int, list[Attempt]] = {}
     strangers = other_protocol = 0
     protocol = plan.get("protocol")
-    for attempt in attempts:
-        own = found.get(attempt.trial)
-        if own is None:
+    for place, attempt in attempts:
+        if place is None:
             strangers += 1
         elif attempt.rest["protocol"] != protocol:
             other_protocol += 1
+        elif first[place] is None:
+            first[place] = attempt
         else:
-            own.append(attempt)
-    planned: dict[str, dict[int, list[Attempt]]] = {str(arm["name"]): {} for arm in plan.get("arms", [])}
-    for trial in trials:
-        planned.setdefault(trial["arm"], {})[trial["replicate"]] = found[trial["id"]]
+            more.setdefault(place, []).append(attempt)
+    place_of = {trial["id"]: place for place, trial in enumerate(trials)}
+    planned: dict[str, dict[int, int]] = {str(arm["name"]): {} for arm in plan.get("arms", [])}
+    for place, trial in enumerate(trials):
+        own = place if len(place_of) == len(trials) else place_of[trial["id"]]
+        planned.setdefault(trial["arm"], {})[trial["replicate"]] = own
     notes = []
     if strangers:
         notes.append(f"records of no trial of this plan, left out: {strangers}")
     if other_protocol:
         notes.append(f"records of another protocol version, left out: {other_protocol}")
-    return {name: _arm_trials(name, members) for name, members in planned.items()}, notes
+    return {name: _arm_trials(name, own, first, more) for name, own in planned.items()}, notes
 
 
-def _arm_trials(name: str, members: Mapping[int, list[Attempt]]) -> ArmTrials:
-    """Enter attempts as they ended: the first that ended for good stands, there are no second tries."""
-    planned = tuple(sorted(members))
-    attempts = [(replicate, one) for replicate in planned for one in _as_ended(members[replicate])]
+def _arm_trials(
+    name: str,
+    places: Mapping[int, int],
+    first: Sequence[Attempt | None],
+    more: Mapping[int, Sequence[Attempt]],
+) -> ArmTrials:
+    """Enter attempts as they ended: the first that ended for good stands, there are no second tries.
+
+    Args:
+        name: The arm's.
+        places: Its trials, by replicate.
+        first: By trial, the attempt that was met first; nearly always the only one.
+        more: By trial, those that were met after it.
+    """
+    planned = tuple(sorted(places))
     counted: dict[int, Attempt] = {}
-    for replicate, one in attempts:
-        if one.status in COUNTED and replicate not in counted:
-            counted[replicate] = one
+    others: list[tuple[int, Attempt]] = []
+    for replicate in planned:
+        if (one := first[place := places[replicate]]) is None:
+            continue
+        for attempt in _as_ended([one, *more[place]]) if place in more else (one,):
+            if attempt.status in COUNTED and replicate not in counted:
+                counted[replicate] = attempt
+            else:
+                others.append((replicate, attempt))
     good = {at: one for at, one in counted.items() if one.status == "completed" and one.top1 is not None}
-    return ArmTrials(name, planned, attempts, counted, good)
+    return ArmTrials(name, planned, others, counted, good)
 
 
-def _as_ended(attempts: list[Attempt]) -> list[Attempt]:
+def _as_ended(attempts: Iterable[Attempt]) -> list[Attempt]:
     """Return attempts at one trial in the order in which they ended; one that two arms share may be read twice."""
-    if len(attempts) < 2:
-        return attempts
     ended = {one.ended: one for one in attempts}
     return [ended[key] for key in sorted(ended)]

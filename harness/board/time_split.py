@@ -31,7 +31,7 @@ def time_split_of(trials: ArmTrials) -> dict[str, float | None] | None:
 
 def trials_of(trials: ArmTrials) -> list[dict[str, Any]]:
     """Return an arm's trials by replicate, `{replicate, id, top1, status}`: what `harness reproduce` is handed."""
-    told = dict(trials.attempts) | trials.counted
+    told = dict(trials.others) | trials.counted
     return [
         {"replicate": replicate, "id": one.trial, "top1": one.top1, "status": one.status}
         for replicate in trials.planned

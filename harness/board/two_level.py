@@ -194,12 +194,11 @@ def _tested(trials: ArmTrials) -> _Tested:
     counts = {one.test_count for one in trials.good.values()}
     if len(counts) != 1 or len(trials.good) < len(trials.counted):
         return _Tested()
-    (count,), replicates = counts, sorted(trials.good)
-    good = [trials.good[replicate] for replicate in replicates]
-    rows = rows_of(good, "correct")
+    (count,), good = counts, trials.good.values()
+    rows = rows_of(trials.runs, "correct")
     if count < 2 or set(rows.lengths) != {(count + 7) // 8}:
         return _Tested()
     hits = hits_of(bits := bits_of(rows.data, len(good)))
     if any(abs(100.0 * own / count - (one.top1 or 0.0)) >= 1e-4 for own, one in zip(hits, good, strict=True)):
         return _Tested()
-    return _Tested(count, replicates, bits, hits)
+    return _Tested(count, list(trials.good), bits, hits)

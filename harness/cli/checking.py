@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from harness.board.in_seconds import notes_of
 from harness.cli.output import complain, say, say_json
 from harness.cli.running import Ready, Settings, make_ready
 from harness.launch.options import resolve_device
@@ -48,6 +49,8 @@ def check_suite(path: Path, data: Path | None, arms: str | None, device: str, as
     for line in outlook_lines(ready.plan):
         if ": yes" not in line:
             complain(line)
+    for note in notes_of({"arms": [{"recipe": arm.recipe} for arm in ready.plan.arms]}):
+        complain(note)
     if ready.suite.tuning:
         complain("tuning: each arm was checked at its own setting and at both ends of what is searched")
     failed = len({one["arm"] for one in found if one["error"] is not None})

@@ -10,11 +10,10 @@ from typing import Any
 from harness.board.select import number_at
 from harness.cli.forecast import is_alike, shape_of
 from harness.record.limits import usable_cores
+from harness.suite.grid import RECORD_BYTES
 from harness.suite.parents import parent_arms
 from harness.suite.plan import Plan
 
-RECORD_BYTES = 20_000
-"""Of a trial: its record (3 to 10 KB, with curves and the correctness of 10,000 examples) and its part of the board."""
 TIMING_BYTES = 4_000
 UNKNOWN_WEIGHTS_BYTES = 16_000_000
 """Weights of a model of which nothing is known."""

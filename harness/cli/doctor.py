@@ -19,6 +19,7 @@ import typer
 import harness
 from harness.cli.options import AsJson, Data, Results
 from harness.cli.output import say, say_json
+from harness.cli.prepared_data import gigabytes, prepared_data
 from harness.cli.requirements import (
     DISTRIBUTION,
     EXTRAS,
@@ -202,12 +203,14 @@ def _machine(results: Path) -> Iterator[Finding]:
     is_less = memory.total_bytes < memory.machine_bytes
     yield Finding(
         group, "memory", "note" if memory.free_bytes < _LOW_MEMORY_BYTES else "ok",
-        f"{_gigabytes(memory.free_bytes)} free of {_gigabytes(memory.total_bytes)}"
-        + (f", the control group's limit; the machine has {_gigabytes(memory.machine_bytes)}" if is_less else ""),
+        f"{gigabytes(memory.free_bytes)} free of {gigabytes(memory.total_bytes)}"
+        + (f", the control group's limit; the machine has {gigabytes(memory.machine_bytes)}" if is_less else ""),
         "" if memory.free_bytes >= _LOW_MEMORY_BYTES else "end other programs, or run fewer trials at a time: --jobs 1",
     )  # fmt: skip
     for name, folder in (("results", results), ("cache", default_cache())):
         yield _folder(group, name, folder)
+    if told := prepared_data(default_cache()):
+        yield Finding(group, "prepared data", "note" if told[1] else "ok", *told)
 
 
 def _folder(group: str, name: str, folder: Path) -> Finding:
@@ -218,7 +221,7 @@ def _folder(group: str, name: str, folder: Path) -> Finding:
     low = free < _LOW_DISK_BYTES
     return Finding(
         group, name, "broken" if free < _NO_DISK_BYTES else "note" if low else "ok",
-        f"{_gigabytes(free)} free for {folder}",
+        f"{gigabytes(free)} free for {folder}",
         f"make room, or {_FOLDER_FIXES[name]}" if low else "",
     )  # fmt: skip
 
@@ -289,9 +292,3 @@ def _extras() -> Iterator[Finding]:
             f"missing{use}: {', '.join(missing)}" if missing else "installed",
             install_command(extra) if missing else "",
         )  # fmt: skip
-
-
-def _gigabytes(count: float) -> str:
-    if count < 1e9:
-        return f"{count / 1e6:,.0f} MB"
-    return f"{count / 1e9:,.0f} GB" if count >= 1e10 else f"{count / 1e9:.1f} GB"

@@ -27,7 +27,7 @@ class Cost:
         seconds: From its start to its record.
         host_bytes: Peak resident memory; None where nobody measured it.
         device_bytes: Peak of the GPU's allocator; None on a CPU.
-        source: "records", "like" or "probe".
+        source: "records", "like", "probe", or of a budget in seconds "budget".
         told: Whose it is, in words.
     """
 
@@ -65,9 +65,17 @@ def costs_of(plan: Plan, records: Mapping[str, Json], results: Path) -> dict[str
     return own | {name: cost for name, cost in found.items() if cost is not None}
 
 
-def training_samples(plan: Plan, arm: Arm) -> float:
-    """Return how many samples a trial of an arm trains on."""
+def seconds_of(arm: Arm) -> float | None:
+    """Return the seconds that a trial of an arm is given to train, None where its budget is in another unit."""
+    budget = arm.recipe["budget"]
+    return float(budget["amount"]) if budget["unit"] == "seconds" else None
+
+
+def training_samples(plan: Plan, arm: Arm, images_per_second: float = 0.0) -> float:
+    """Return how many samples a trial of an arm trains on; of a budget in seconds that hangs on its speed."""
     unit, amount = arm.recipe["budget"]["unit"], float(arm.recipe["budget"]["amount"])
+    if unit == "seconds":
+        return amount * images_per_second
     if unit == "samples":
         return amount
     if unit == "steps":
@@ -76,11 +84,11 @@ def training_samples(plan: Plan, arm: Arm) -> float:
     return amount * float(count - round(count * arm.recipe["dataset"]["validation"]))
 
 
-def evaluated_samples(plan: Plan, arm: Arm) -> float:
+def evaluated_samples(plan: Plan, arm: Arm, images_per_second: float = 0.0) -> float:
     """Return how many samples a trial of an arm is judged on: validation at each epoch's end, test once."""
     splits = plan.manifests[arm.data or ""]["splits"]
     held_out = round(splits["train"]["count"] * arm.recipe["dataset"]["validation"])
-    epochs = training_samples(plan, arm) / max(1, splits["train"]["count"] - held_out)
+    epochs = training_samples(plan, arm, images_per_second) / max(1, splits["train"]["count"] - held_out)
     return float(splits["test"]["count"] + held_out * max(1.0, epochs))
 
 
@@ -139,7 +147,7 @@ def _seen_here(plan: Plan, own: Mapping[str, Cost], records: Mapping[str, Json])
     by_arm = _by_arm(plan.to_json()["trials"], records)
     return [
         _Seen(
-            arm.recipe, shape_of(plan.manifests[arm.data or ""]), training_samples(plan, arm),
+            arm.recipe, shape_of(plan.manifests[arm.data or ""]), _trained_on(plan, arm, by_arm[arm.name]),
             by_arm[arm.name], f"arm {arm.name}",
         )
         for arm in plan.arms
@@ -174,15 +182,28 @@ def is_alike(arm: Arm, shape: Sequence[int], recipe: Mapping[str, Any], other: S
     return list(shape) == list(other) and all(recipe.get(key) == arm.recipe[key] for key in _MADE_ALIKE)
 
 
+def _trained_on(plan: Plan, arm: Arm, records: Sequence[Json]) -> float:
+    """Return how many samples an arm's trials trained on: of a budget in seconds by its records."""
+    if seconds_of(arm) is None:
+        return training_samples(plan, arm)
+    return number_at(records[0], "budget", "samples") or 1.0
+
+
 def _like(arm: Arm, plan: Plan, seen: Sequence[_Seen]) -> Cost | None:
     """Return the cost of an arm by the nearest one that was run; None where none is like it."""
     shape = shape_of(plan.manifests[arm.data or ""])
     alike = [one for one in seen if is_alike(arm, shape, one.recipe, one.shape)]
+    seconds = seconds_of(arm)
     if not alike:
-        return None
+        told = "their budget in seconds says, without building, measuring and judging"
+        return None if seconds is None else Cost(seconds, None, None, "budget", told)
     nearest = min(alike, key=lambda one: distance(arm.recipe, one.recipe))
-    ratio = training_samples(plan, arm) / nearest.samples
-    return _cost(nearest.records, ratio, "like", f"records of {nearest.told}, by training samples")
+    if seconds is not None:
+        took = [number_at(record, "seconds", "train") or seconds for record in nearest.records]
+        ratio, by = seconds / statistics.fmean(took), "training seconds"
+    else:
+        ratio, by = training_samples(plan, arm) / nearest.samples, "training samples"
+    return _cost(nearest.records, ratio, "like", f"records of {nearest.told}, by {by}")
 
 
 def total_hours(

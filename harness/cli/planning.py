@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.board.cells import cells_in_words
+from harness.board.in_seconds import notes_of
 from harness.board.wording import counted, duration
 from harness.cli.disk import Searched, disk_bytes, parameter_counts
 from harness.cli.forecast import costs_of, memory_of, total_hours
@@ -81,7 +82,8 @@ def show_plan(
     say(f"{counts}; {summary['timings']} timings, {summary['timings_missing']} to run")
     if summary["together"] > 1:
         say(f"up to {summary['together']} replicates of an arm at once, where a probe finds that it pays")
-    for line in (*_cost_lines(summary), *resolution_lines(summary["resolution"])):
+    costs = (*notes_of({"arms": [{"recipe": arm.recipe} for arm in ready.plan.arms]}), *_cost_lines(summary))
+    for line in (*costs, *resolution_lines(summary["resolution"])):
         say(line)
     say(
         f"a verdict takes at least {summary['needed_replicates']} replicates; this plan has {summary['replicates']}"
@@ -110,6 +112,8 @@ def _cost_lines(summary: Mapping[str, Any]) -> list[str]:
         left += f", without {len(without)} arms of which nothing is known ({', '.join(without[:5])})"
     if hours is not None and summary["timing_hours"]:
         left += f", {_hours(summary['timing_hours'])} of it for the timing pass, one at a time"
+        if any((arm["cost"] or {}).get("source") == "probe" for arm in summary["arms"]):
+            left += ", longer where rounds come out noisy and are measured again"  # records know how often
     if hours is not None and (untimed := summary["timing_hours_without"]):
         left += f", without the timings of {counted(len(untimed), 'arm')} of which nothing is known"
     time = f"time: {left}; disk: about {summary['disk_bytes'] / 1e6:,.0f} MB"

@@ -90,7 +90,8 @@ def _probed(ready: Ready, arm: Arm, timing: dict[str, Any]) -> Probed | None:
         complain(f"probe: arm {arm.name}: {timing['status']}: {culprit.get('error') or timing.get('error')}")
         return None
     fixed = sum(number_at(timing, "seconds", key) or 0.0 for key in ("build", "compile", "warmup"))
-    seconds = training_samples(ready.plan, arm) / steps + evaluated_samples(ready.plan, arm) / judged
+    seconds = training_samples(ready.plan, arm, steps) / steps
+    seconds += evaluated_samples(ready.plan, arm, steps) / judged
     cost = Cost(
         fixed + seconds,
         number_at(timing, "peak_memory_bytes", "tree") or number_at(timing, "peak_memory_bytes", "resident"),

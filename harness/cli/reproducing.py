@@ -17,6 +17,7 @@ from harness.cli.output import complain, say, say_json
 from harness.cli.usage import known_device
 from harness.errors import StoreError
 from harness.record.find import find_trial
+from harness.record.record import measured_in
 from harness.record.store import Store
 
 if TYPE_CHECKING:
@@ -170,6 +171,7 @@ def _run(
             data=data,
             device=device or place.partition(":")[0],
             progress=progress,
+            record_of=Store(Path(told["folders"][0])).good,
         )
     finally:
         progress.close()
@@ -196,6 +198,9 @@ def _lines(told: Mapping[str, Any]) -> Iterator[str]:
     cpu = ((told["host"] or {}).get("accuracy") or {}).get("cpu") or "an unknown CPU"
     yield f"made by harness {told['version'] or 'of an unknown version'}{state}, on {cpu}"
     yield f"recipe {orjson.dumps(told['recipe']).decode()}"
+    if seconds := measured_in(told.get("record")):
+        came_to = f"{seconds['asked']:g} s of training, which came to {seconds['total_steps']:,} steps"
+        yield f"budget: {came_to}; --run takes as many again, and the command below measures anew"
     yield ""
     if told["commit"]:
         yield f"git checkout {told['commit']}"

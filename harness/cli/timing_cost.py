@@ -86,7 +86,8 @@ def round_seconds(timing: Mapping[str, Any], asked: float) -> float | None:
     """Return how long a timing would take that is asked for `asked` steady seconds; None where it did not end well.
 
     What does not hang on that is as long as it was: from start to record, or all phases of a timing without those
-    times. The steady windows last as long as is asked of them, or 40 steps.
+    times. The steady windows last as long as is asked of them, or 40 steps, and come as often as they came: a noisy
+    timing is taken again. Of a probe they come once, for its windows are too short to tell how noisy longer ones are.
     """
     parts = timing.get("seconds") or {}
     step, alone = number_at(timing, "step_seconds", "median"), number_at(timing, "compute_images_per_second")
@@ -96,12 +97,14 @@ def round_seconds(timing: Mapping[str, Any], asked: float) -> float | None:
     started, finished = timing.get("started_at"), timing.get("finished_at")
     if started and finished:
         whole = (datetime.fromisoformat(finished) - datetime.fromisoformat(started)).total_seconds()
+        tries = max(1, len(told)) if isinstance(told := timing.get("tries"), list) else 1
     else:
         whole = sum(value for value in parts.values() if value is not None)
+        tries = 1
     alone_step = step * speed / alone  # of one batch: images a second stand in the ratio of the steps
-    was = sum(number_at(timing, "seconds", key) or 0.0 for key in ("steady", "compute"))
-    will = max(asked, STEADY_STEPS * step) + max(COMPUTE_SHARE * asked, STEADY_STEPS * alone_step)
-    return max(0.0, whole - was) + will
+    steady, compute = (number_at(timing, "seconds", key) or 0.0 for key in ("steady", "compute"))
+    will = tries * max(asked, STEADY_STEPS * step) + max(COMPUTE_SHARE * asked, STEADY_STEPS * alone_step)
+    return max(0.0, whole - tries * steady - compute) + will
 
 
 @dataclass(frozen=True, slots=True)

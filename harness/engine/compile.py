@@ -24,6 +24,7 @@ from harness.engine.precision import PRECISIONS, Forward, cast_weights, forward_
 from harness.engine.rates import Feedback
 from harness.engine.run import Run
 from harness.engine.scaler import LossScaler, skipping
+from harness.engine.seconds import is_in_seconds
 from harness.engine.slots import (
     BatchFunctions,
     Bound,
@@ -108,7 +109,8 @@ def compile_run(job: Job, registry: Registry, data: TrialData, owners: Owners) -
         },
         metrics=_metrics(base),
         training_batches=base.training_batches,
-        exact_resume=all(trick.resume == "exact" for _, trick in network.tricks),
+        exact_resume=not is_in_seconds(job.recipe)
+        and all(trick.resume == "exact" for _, trick in network.tricks),
         has_ascent=network.has_ascent,
         batch_size=job.recipe["batch_size"],
         steps_per_epoch=base.steps_per_epoch,

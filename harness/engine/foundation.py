@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from harness.registry import Registry
     from harness.suite.plan import Job
 
+STAND_IN_STEPS = 10_000
+"""Steps of a budget in seconds that nobody has measured: what measures them, and whatever only has to stand somewhere
+in a training (a check, a preview, a timing of an arm without a record), takes it to be of so many."""
+
 
 @dataclass(frozen=True, slots=True)
 class Foundation:
@@ -118,7 +122,9 @@ def lay_foundation(job: Job, registry: Registry, data: TrialData) -> Foundation:
         draws=Draws(keys, data.samples, steps_per_epoch, device, moment),
         generators=generators,
         steps_per_epoch=steps_per_epoch,
-        total_steps=budget_steps(recipe["budget"], recipe["batch_size"], steps_per_epoch),
+        total_steps=budget_steps(
+            recipe["budget"], recipe["batch_size"], steps_per_epoch, job.measured.get("total_steps")
+        ),
         class_counts=tuple(torch.bincount(data.train.labels, minlength=data.num_classes).tolist()),
         parents=load_parents(job, registry, keys, generators),
     )
@@ -139,8 +145,19 @@ def torch_generators(device: torch.device) -> list[torch.Generator]:
     return [torch.default_generator, torch.cuda.default_generators[device.index or 0]]
 
 
-def budget_steps(budget: Mapping[str, Any], batch_size: int, steps_per_epoch: int) -> int:
-    """Return the steps of a budget in epochs, samples or steps; at least one."""
+def budget_steps(
+    budget: Mapping[str, Any], batch_size: int, steps_per_epoch: int, measured: int | None = None
+) -> int:
+    """Return the steps of a budget; at least one.
+
+    Args:
+        budget: `{unit, amount}`.
+        batch_size: Samples a step.
+        steps_per_epoch: In an epoch.
+        measured: The steps that go into a budget in seconds, where a trial has measured its own (`engine.seconds`).
+    """
+    if budget["unit"] == "seconds":
+        return STAND_IN_STEPS if measured is None else measured
     per_unit = {"epochs": float(steps_per_epoch), "samples": 1 / batch_size, "steps": 1.0}
     amount: float = budget["amount"]
     return max(1, round(amount * per_unit[budget["unit"]]))

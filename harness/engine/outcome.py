@@ -34,7 +34,9 @@ def empty_outcome(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "initial_parameters": {},
         "results": {"test": None, "validation": None},
         "curves": {**{name: [] for name in CURVES}, "gradient_norms": None},
-        "budget": dict.fromkeys(("epochs", "steps", "samples", "flops_per_step", "training_flops")),
+        "budget": dict.fromkeys(
+            ("epochs", "steps", "samples", "seconds", "flops_per_step", "training_flops")
+        ),
         "seconds": dict.fromkeys((*SECONDS, "total")),
         "loader": None,
         "data_wait_share": None,
@@ -92,6 +94,7 @@ def measured(run: Run | None, tally: Tally) -> dict[str, Any]:
             "epochs": tally.step / run.steps_per_epoch,
             "steps": tally.step,
             "samples": tally.step * run.batch_size,
+            "seconds": dict(run.job.measured) or None,
             "flops_per_step": tally.flops[0][1] if tally.flops else None,
             "training_flops": tally.training_flops(),
         }

@@ -13,6 +13,7 @@ from harness.engine.first import first_step
 from harness.engine.joined import Ineligible
 from harness.engine.loop import steps
 from harness.engine.replicates import Replicate, compose, step_at_once
+from harness.engine.seconds import is_in_seconds
 from harness.engine.stack import check_eligible
 from harness.record.record import together_mode
 
@@ -56,6 +57,8 @@ def probe(jobs: Sequence[Job], tell: Callable[[], None]) -> dict[str, Any]:
     ratios: list[float] = []
     worst = 0.0
     try:
+        if is_in_seconds(jobs[0].recipe):
+            raise Ineligible("a budget in seconds: each replicate measures its own step")
         serial, at_once = compose(jobs), compose(jobs)
         run = serial[0].run
         check_eligible(run)

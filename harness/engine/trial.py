@@ -24,6 +24,7 @@ from harness.engine.parameters import weights_digest
 from harness.engine.parents import write_weights
 from harness.engine.precision import apply_numerics
 from harness.engine.run import Run
+from harness.engine.seconds import in_steps, order_digest
 from harness.engine.tally import Tally
 from harness.errors import StoreError
 from harness.registry import discover
@@ -76,6 +77,9 @@ def run_trial(job: Job, *, report: Report, stop: Callable[[], bool]) -> dict[str
 
 
 def _build(job: Job, owners: Owners, tally: Tally, report: Report) -> Run:
+    job = in_steps(
+        job, lambda one: open_run(one, owners), lambda: report({"kind": "phase", "name": "measure"})
+    )
     report({"kind": "phase", "name": "build"})
     begun = monotonic()
     tally.peaks.begin("build", torch.device(job.device))
@@ -125,7 +129,8 @@ def train(run: Run, tally: Tally, report: Report, stop: Callable[[], bool]) -> N
     def leave_checkpoint() -> None:
         nonlocal saved
         tally.seconds["train"] += monotonic() - since
-        save_checkpoint(run, folder, tally.kept(run))
+        if run.exact_resume:  # else nothing would go on from it
+            save_checkpoint(run, folder, tally.kept(run))
         saved = monotonic()
 
     unseen = 0
@@ -219,7 +224,7 @@ def judge(run: Run, tally: Tally, report: Report) -> dict[str, Any]:
         **({} if run.job.weights is None else {"weights": write_weights(run, judged)}),
         "results": results,
         "digests": {
-            "order": digest_json([run.order_digests[epoch] for epoch in sorted(run.order_digests)]),
+            "order": order_digest(run),
             "initial_weights": digest_json(list(run.initial_parameters.items())),
             "final_weights": weights_digest(run.model),
             "evaluation_outputs": outputs_digest(logits),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from harness.launch.places import Places
 from harness.record.fingerprint import host
@@ -51,6 +52,7 @@ class Options:
         data_root: The data root, for data that is decoded while training.
         plugins: The suite's plugin files, where they are.
         weights: The weights files that the suite names, by name, where they are.
+        measured: By trial, what its record says of a budget in seconds: it takes as many steps again.
         warm: Modules that the process server imports before the first trial.
         preload: Libraries that components let it import besides.
         trial_function: What runs a trial, "module:name".
@@ -66,6 +68,7 @@ class Options:
     data_root: Path | None = None
     plugins: tuple[Path, ...] = ()
     weights: Mapping[str, Path] = field(default_factory=dict)
+    measured: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     warm: tuple[str, ...] = (
         "harness.launch.tie",
         "torch",

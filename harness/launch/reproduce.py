@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from harness.errors import DataError, HarnessError, PluginError
 from harness.launch.launcher import run
 from harness.launch.options import Options
 from harness.launch.progress import Progress
+from harness.record.record import measured_in
 from harness.record.store import Store
 from harness.registry import Registry, discover
 from harness.registry.digests import digest_file, text_digest
@@ -43,7 +44,14 @@ class Again:
 
 
 def train_again(
-    plan: Plan, trial: Trial, folders: Sequence[Path], *, data: Path | None, device: str, progress: Progress
+    plan: Plan,
+    trial: Trial,
+    folders: Sequence[Path],
+    *,
+    data: Path | None,
+    device: str,
+    progress: Progress,
+    record_of: Callable[[str], Mapping[str, Any] | None],
 ) -> Again:
     """Train a trial, and before it those whose models it needs, and return its new record.
 
@@ -54,9 +62,12 @@ def train_again(
         data: The data root.
         device: "cpu", "cuda" or "cuda:1".
         progress: What shows it.
+        record_of: Returns the record of a trial, where there is one: a budget in seconds comes to as many steps as in
+            the record.
 
     Raises:
-        CannotReproduce: A plugin or weights file is not there or is another, or the run left no record.
+        CannotReproduce: A plugin or weights file is not there or is another, a budget in seconds has no record of its
+            steps, or the run left no record.
         DataError: The data is not what the plan's manifest says.
     """
     names = set(with_parents([trial.arm], {arm.name: arm.recipe for arm in plan.arms}))
@@ -71,14 +82,27 @@ def train_again(
     registry = discover(list(plugins.values()), allow=os.environ.get("HARNESS_PLUGINS"))
     prepared = {arm.data or "": _prepared(arm, registry, plan, data) for arm in arms}
     wanted = {(name, trial.replicate) for name in names}
+    trials = tuple(one for one in plan.trials if (one.arm, one.replicate) in wanted)
+    measured = {
+        one.id: _steps_of(one, record_of(one.id))
+        for one in trials
+        if plan.arm(one.arm).recipe["budget"]["unit"] == "seconds"
+    }
     small = replace(
         plan,
         arms=arms,
-        trials=tuple(one for one in plan.trials if (one.arm, one.replicate) in wanted),
+        trials=trials,
         timing={**plan.timing, "rounds": 0},
         baseline=trial.arm,
     ).hashed()
-    options = Options(jobs=1, device=device, data_root=data, plugins=tuple(plugins.values()), weights=weights)
+    options = Options(
+        jobs=1,
+        device=device,
+        data_root=data,
+        plugins=tuple(plugins.values()),
+        weights=weights,
+        measured=measured,
+    )
     with tempfile.TemporaryDirectory(prefix="harness-reproduce-") as folder:
         store = Store(Path(folder) / plan.suite)
         with store.lock("harness reproduce"):
@@ -88,6 +112,15 @@ def train_again(
     if (record := reading.good().get(trial.id)) is None:
         raise CannotReproduce(f"{trial.id}: the trial did not come to an end; its messages stand above")
     return Again(record, reading.shared, _other_sources(arms, registry))
+
+
+def _steps_of(trial: Trial, record: Mapping[str, Any] | None) -> Json:
+    if told := measured_in(record):
+        return told
+    raise CannotReproduce(
+        f'{trial.id}: arm "{trial.arm}" has a budget in seconds, and no record says how many steps this trial took: '
+        "measured anew they would be others"
+    )
 
 
 def _prepared(arm: Arm, registry: Registry, plan: Plan, data: Path | None) -> Path:

@@ -14,6 +14,7 @@ from harness.launch.places import Place
 from harness.launch.task import Member, Task
 from harness.record import files
 from harness.record.fingerprint import code, host, session
+from harness.record.record import measured_in
 from harness.record.store import Store
 from harness.suite.plan import Job, Plan, Trial
 
@@ -143,7 +144,16 @@ class Tasks:
             measure=self._plan.measure,
             parents=self.parents.for_job(trial),
             weights=self.parents.weights_of(trial),
+            measured=self._measured(trial),
         )
+
+    def _measured(self, trial: Trial) -> Json:
+        """Return what an earlier attempt measured for a budget in seconds: a trial takes as many steps again."""
+        if (self._arms[trial.arm].recipe.get("budget") or {}).get("unit") != "seconds":
+            return {}
+        if trial.id in self._options.measured:
+            return dict(self._options.measured[trial.id])
+        return measured_in(self._store.good(trial.id))
 
     def _heading(self, **more: Any) -> Json:
         plan = self._plan

@@ -32,6 +32,7 @@ SECONDS = ("build", "compile", "warm_up", "train", "data_wait", "evaluate")
 REST = (
     "schema",
     "protocol",
+    "plan",
     "changes",
     "culprit",
     "refs",

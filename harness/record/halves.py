@@ -1,64 +1,83 @@
 """Work done by two processes, where one would keep a reader waiting.
 
 Opening, hashing and parsing a hundred thousand small files is work for a processor, not for the disk. The second
-process is forked, so it starts at once and knows all that this one knows; what it found comes back through memory that
-no other process can reach. Where forking is not safe (threads, no Linux), or where that process dies, this one does
-all of it.
+process is forked, so it starts at once and knows all that this one knows; what it found comes back through a pipe, for
+memory that nobody has touched yet is what costs most here. Where forking is not safe (threads, no Linux), or where that
+process dies, this one does all of it.
 """
 
 from __future__ import annotations
 
 import marshal
 import os
+import select
 import sys
 import threading
-import time
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, BinaryIO
 
-T = TypeVar("T")
-_END = b"\xff" * 8
+_LENGTH_BYTES = 8
+_END = b"\xff" * _LENGTH_BYTES
+_PIPE_BYTES = 1 << 20
+"""As much as a pipe may hold without privileges: how far the second process may be ahead."""
 
 
-def in_two(
-    work: Callable[[Sequence[T]], Iterator[Any]], names: Sequence[T], *, is_worth_it: bool
-) -> Iterator[Any]:
-    """Yield what `work` yields of the first half of `names`, then what it yields of the second.
+class Told(Iterator[Any]):
+    """What a second process tells, part by part; what it did not come to is done by this one.
 
     Args:
-        work: Yields what `marshal` can write: numbers, text, bytes, None, and tuples, lists and tables of them.
-        names: Of files or folders, or lists of them.
-        is_worth_it: Whether they are so many that a second process pays.
+        work: What it does.
+        pipe: Where it tells it; None where there is no second process.
     """
-    if len(names) < 2 or not is_worth_it or not _can_fork():
-        yield from work(names)
-        return
-    # A little more than half for this one: what the other finds has to be written and read.
-    half = max(1, 51 * len(names) // 100)
-    with beside(lambda: work(names[half:]), is_worth_it=True) as second:
-        yield from work(names[:half])
-        yield from second
+
+    def __init__(self, work: Callable[[], Iterator[Any]], pipe: BinaryIO | None = None) -> None:
+        self._work, self._pipe, self._count = work, pipe, 0
+        self._rest = work() if pipe is None else None
+        if pipe is not None:
+            self._ready = select.poll()
+            self._ready.register(pipe, select.POLLIN)
+
+    def __next__(self) -> Any:
+        """Return the next part, and wait for it where it has not come yet."""
+        if self._pipe is not None and self._rest is None:
+            length = self._pipe.read(_LENGTH_BYTES)
+            size = int.from_bytes(length, "little")
+            if length == _END:
+                self._rest = iter(())
+            elif len(told := self._pipe.read(size)) < size or len(length) < _LENGTH_BYTES:
+                self._rest = islice(self._work(), self._count, None)
+            else:
+                self._count += 1
+                # Written by a copy of this very process, moments ago.
+                return marshal.loads(told)
+        return next(self._rest or iter(()))
+
+    def come(self) -> Iterator[Any]:
+        """Yield the parts that have come, so that the second process need not wait; wait for none."""
+        while self._rest is None and self._ready.poll(0):
+            yield from islice(self, 1)
 
 
 @contextmanager
-def beside(work: Callable[[], Iterator[Any]], *, is_worth_it: bool) -> Iterator[Iterator[Any]]:
+def beside(work: Callable[[], Iterator[Any]], *, is_worth_it: bool) -> Iterator[Told]:
     """Have `work` done by a second process, while this one does what stands in the block.
 
     Args:
-        work: Yields what `marshal` can write.
+        work: Yields what `marshal` can write: numbers, text, bytes, None, and tuples, lists and tables of them. It is
+            at most a megabyte ahead of what has been taken here.
         is_worth_it: Whether it is long enough to start a process for (some milliseconds).
 
     Yields:
         What it yields, as it comes.
     """
     if not is_worth_it or not _can_fork():
-        yield work()
+        yield Told(work)
         return
-    memory = os.memfd_create("harness")
-    try:
+    read_end, write_end = os.pipe()
+    with os.fdopen(read_end, "rb") as pipe:
         with warnings.catch_warnings():
             # Of threads that sleep in a library (numpy's products have some); the second process starts its own.
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -66,40 +85,17 @@ def beside(work: Callable[[], Iterator[Any]], *, is_worth_it: bool) -> Iterator[
         if not child:
             # Whatever happens, nothing of the parent's may run here: no handlers, no buffers flushed twice.
             try:
-                _write(work(), memory)
+                os.close(read_end)
+                _write(work(), write_end)
             finally:
                 os._exit(0)
-        told = _told(child, memory, work)
+        os.close(write_end)
         try:
-            yield told
+            yield Told(work, pipe)
         finally:
-            told.close()
-            with suppress(ChildProcessError):  # it has been waited for
+            pipe.close()  # or it may wait to be read for ever
+            with suppress(ChildProcessError):
                 os.waitpid(child, 0)
-    finally:
-        os.close(memory)
-
-
-def _told(child: int, memory: int, work: Callable[[], Iterator[Any]]) -> Generator[Any, None, None]:
-    """Yield what the second process writes, as it comes; what it did not come to is done here."""
-    place = count = 0
-    has_ended = False
-    while True:
-        length = os.pread(memory, len(_END), place)
-        if length == _END:
-            return
-        size = int.from_bytes(length, "little")
-        if len(length) == len(_END) and os.fstat(memory).st_size >= place + len(_END) + size:
-            # Written by a copy of this very process, moments ago.
-            yield marshal.loads(os.pread(memory, size, place + len(_END)))
-            place, count = place + len(_END) + size, count + 1
-        elif has_ended:
-            break
-        else:
-            time.sleep(0.001)
-            # Looked for once more after its end: it may have written between the two looks.
-            has_ended = os.waitpid(child, os.WNOHANG)[0] == child
-    yield from islice(work(), count, None)
 
 
 def _can_fork() -> bool:
@@ -108,14 +104,19 @@ def _can_fork() -> bool:
     return len(os.sched_getaffinity(0)) > 1
 
 
-def _write(found: Iterator[Any], memory: int) -> None:
+def _write(found: Iterator[Any], pipe: int) -> None:
+    import fcntl
+
+    with suppress(OSError):  # the user's pipes hold a lot already
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     for part in found:
         told = marshal.dumps(part)
-        _write_all(memory, len(told).to_bytes(8, "little") + told)
-    _write_all(memory, _END)
+        _write_all(pipe, len(told).to_bytes(_LENGTH_BYTES, "little"))
+        _write_all(pipe, told)
+    _write_all(pipe, _END)
 
 
-def _write_all(memory: int, data: bytes) -> None:
+def _write_all(pipe: int, data: bytes) -> None:
     left = memoryview(data)
     while left:
-        left = left[os.write(memory, left) :]
+        left = left[os.write(pipe, left) :]

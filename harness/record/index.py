@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 import sys
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ import orjson
 
 from harness.errors import StoreError
 from harness.record import files
-from harness.record.halves import in_two
+from harness.record.halves import beside
 from harness.registry.digests import digest_bytes
 
 Json = dict[str, Any]
@@ -55,13 +55,11 @@ def state_of(root: Path, others: Sequence[str] = ()) -> tuple[str, int] | None:
     except OSError:
         return None
     folder = f"{root}/trials"
-    halves = [trials[: len(trials) // 2], trials[len(trials) // 2 :]]
+    half = len(trials) // 2
     look = partial(_look_at, folder, with_folders=len(trials) <= FOLDERS_UP_TO)
     names = digest_bytes("\n".join([*trials, *others]).encode(errors="surrogateescape"))
-    looked = [
-        *in_two(look, halves, is_worth_it=len(trials) >= _FEWEST),
-        _look([f"{folder}/{name}" for name in others]),
-    ]
+    with beside(lambda: iter([look(trials[half:])]), is_worth_it=len(trials) >= _FEWEST) as second:
+        looked = [look(trials[:half]), *second, _look([f"{folder}/{name}" for name in others])]
     for part in ("timings", "shared", "plans", "preview"):
         looked.append(_look(_below(root / part)))
     looked.append(_look(_below(Path(__file__).parents[1])))
@@ -163,11 +161,10 @@ def _look(paths: Iterable[str], within: int | None = None) -> tuple[str, int]:
     return digest_bytes(numbers.tobytes()), max(numbers[2::3], default=0)
 
 
-def _look_at(folder: str, parts: Sequence[Sequence[str]], with_folders: bool) -> Iterator[tuple[str, int]]:
+def _look_at(folder: str, trials: Sequence[str], with_folders: bool) -> tuple[str, int]:
     within = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        for trials in parts:
-            paths = [f"{trial}/{_USUAL}" for trial in trials]
-            yield _look([*paths, *trials] if with_folders else paths, within)
+        paths = [f"{trial}/{_USUAL}" for trial in trials]
+        return _look([*paths, *trials] if with_folders else paths, within)
     finally:
         os.close(within)

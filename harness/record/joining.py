@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.errors import StoreError
 from harness.record import files
+from harness.record.misplaced import why_misplaced
 from harness.record.place import STRANGER, Places
 from harness.record.record import FINAL, canonical, names_of, open_sealed
 from harness.record.store import Store
@@ -207,7 +208,7 @@ def _records(
         left = told.damaged
         try:
             record = open_sealed((folder / name).read_bytes())
-            _check_place(record, name, trial)
+            _check_place(record, name, trial, root)
         except ValueError as error:
             reason = str(error)
         except OSError as error:
@@ -220,10 +221,10 @@ def _records(
         left.append({"path": (folder / name).relative_to(root).as_posix(), "reason": reason})
 
 
-def _check_place(record: Mapping[str, Any], name: str, trial: str | None) -> None:
+def _check_place(record: Mapping[str, Any], name: str, trial: str | None, root: Path) -> None:
     slot = record.get("attempt") if trial else f"{record.get('round')}-{record.get('arm')}"
     if name not in names_of(record, slot) or (trial and record.get("trial") != trial):
-        raise ValueError(f"a duplicate: it says that it is {slot} of {record.get('trial') or 'the timings'}")
+        raise ValueError(why_misplaced(root, record))
 
 
 def _whole(store: Store, name: str) -> Json | None:

@@ -10,7 +10,7 @@ import binascii
 import math
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from functools import lru_cache
 from itertools import accumulate
 from operator import sub
 from struct import Struct
@@ -88,21 +88,35 @@ class Rows(NamedTuple):
         return b"".join([self.data[begin : begin + length] for _, begin in found]), [at for at, _ in found]
 
 
-def rows_of(attempts: Sequence[Attempt], kind: str) -> Rows:
-    """Return what attempts have of a kind of `PACKED`; those that lie side by side in a block are taken at once."""
-    at, number = 0, PACKED.index(kind)
+Run = tuple[Block, int, int]
+"""Attempts that lie side by side: their block, the first one's row, and the row behind the last one's."""
+
+
+def runs_of(attempts: Iterable[Attempt]) -> list[Run]:
+    """Return where the lists of attempts lie, in the attempts' order."""
+    runs: list[Run] = []
+    block, first, end = None, 0, 0
+    for attempt in attempts:
+        if attempt.block is block and attempt.row == end:
+            end += 1
+            continue
+        if block is not None:
+            runs.append((block, first, end))
+        block, first = attempt.block, attempt.row
+        end = first + 1
+    return runs if block is None else [*runs, (block, first, end)]
+
+
+def rows_of(runs: Iterable[Run], kind: str) -> Rows:
+    """Return what attempts have of a kind of `PACKED`, those of a run at once."""
+    number = PACKED.index(kind)
     parts: list[bytes] = []
     lengths: list[int] = []
-    while at < len(attempts):
-        block, row = attempts[at].block, attempts[at].row
-        end = at + 1
-        while end < len(attempts) and attempts[end].block is block and attempts[end].row == row + end - at:
-            end += 1
+    for block, first, end in runs:
         data, begins = block.columns[number]
-        own = begins[row : row + end - at + 1]
+        own = begins[first : end + 1]
         parts.append(data[own[0] : own[-1]])
         lengths += map(sub, own[1:], own)
-        at = end
     return Rows(b"".join(parts), lengths)
 
 
@@ -152,7 +166,7 @@ def pack_bins(columns: list[Any]) -> bytes:
         return b""
 
 
-@cache
+@lru_cache(maxsize=256)
 def _packer(typecode: str, count: int) -> Callable[..., bytes]:
     """Return what packs so many numbers: in two thirds of the time that an array takes."""
     return Struct(f"={count}{typecode}").pack

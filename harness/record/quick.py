@@ -8,6 +8,7 @@ out is what `attempt_of` makes of the same record (a test holds it).
 from __future__ import annotations
 
 from operator import attrgetter
+from sys import intern
 from typing import Any
 
 import msgspec
@@ -69,6 +70,13 @@ class _Seconds(msgspec.Struct, gc=False):
     evaluate: float | None = None
 
 
+class _Digests(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    order: str | None = None
+    initial_weights: str | None = None
+    final_weights: str | None = None
+    evaluation_outputs: str | None = None
+
+
 class _Facts(msgspec.Struct, gc=False):
     trial: str
     attempt: int
@@ -78,7 +86,7 @@ class _Facts(msgspec.Struct, gc=False):
     content_hash: str
     results: _Results
     curves: _Curves
-    digests: dict[str, str | None]
+    digests: _Digests
     budget: _Budget
     seconds: _Seconds
     arm: str | None = None
@@ -91,6 +99,7 @@ class _Facts(msgspec.Struct, gc=False):
     augmentations: list[Any] | None = None
     schema: _Raw = _Raw()
     protocol: _Raw = _Raw()
+    plan: _Raw = _Raw()
     changes: _Raw = _Raw()
     culprit: _Raw = _Raw()
     refs: _Raw = _Raw()
@@ -155,12 +164,12 @@ class Quick:
         return (
             trial,
             0,
-            one.status,
+            intern(one.status),
             (one.finished_at or "", 0, one.content_hash),
             one.started_at,
-            digests.get("order"),
-            digests.get("final_weights"),
-            digests.get("evaluation_outputs"),
+            digests.order,
+            digests.final_weights,
+            digests.evaluation_outputs,
             top1,
             test.nll,
             one.results.validation and one.results.validation.top1,

@@ -17,9 +17,7 @@ from typing import Any, Generic, TypeVar
 import orjson
 
 from harness.errors import StoreError
-from harness.record.attempt import Attempt, Keyed, attempt_of, keyed
-from harness.record.halves import in_two
-from harness.record.packed import Block, Packed, joined
+from harness.record.misplaced import why_misplaced
 from harness.record.place import STRANGER, Places
 from harness.record.plans import trial_ids
 from harness.record.record import FINAL, ended_order, names_of, open_sealed
@@ -32,9 +30,6 @@ USUAL = "0.json"
 """What nearly every trial's folder holds, and nothing else: the record of its first attempt."""
 _SHARED_READ = ("recipe", "components", "manifest", "host", "code", "session", "pipeline")
 """Refs that are the same for many records; `initial_parameters` is read on demand with `Store.shared`."""
-_FEWEST = 2_000
-"""Trials from which a second process pays."""
-_AT_ONCE = 512
 _USUAL_BYTES = 1 << 14
 """More than a record has, mostly."""
 
@@ -85,91 +80,16 @@ def read(root: Path, plan: Mapping[str, Any]) -> Reading[Json]:
     places = Places(plan)
     with without_collecting():
         for trial in places.trials:
-            _add(found, read_trial(f"{root}/trials", trial, places))
-    _finish(root, places, found, [record["refs"] for record in found.records])
+            add(found, read_trial(f"{root}/trials", trial, places))
+    finish(root, places, found, [record["refs"] for record in found.records], strangers_in(root, places))
     return found
 
 
-def read_flat(root: Path, plan: Mapping[str, Any]) -> Reading[Attempt]:
-    """Return the same with flat records, read by two processes where there are many."""
-    found: Reading[Attempt] = Reading([])
-    known: dict[bytes, Json] = {}
-    places = Places(plan)
-    with without_collecting():
-        parts = in_two(
-            lambda trials: _flat_parts(f"{root}/trials", trials, places),
-            list(places.trials),
-            is_worth_it=len(places.trials) >= _FEWEST,
-        )
-        for rests, attempts, packed, set_aside, others in parts:
-            shared = [
-                known[key] if key in known else known.setdefault(key, orjson.loads(key)) for key in rests
-            ]
-            block = Block(packed)
-            found.records.extend(
-                [
-                    Attempt._make((*facts, shared[rest], block, row))
-                    for row, (*facts, rest) in enumerate(attempts)
-                ]
-            )
-            found.set_aside.extend(set_aside)
-            found.others.extend(others)
-    _finish(root, places, found, [rest["refs"] for rest in known.values()])
-    return found
-
-
-def _add(found: Reading[Json], more: Reading[Json]) -> None:
+def add(found: Reading[T], more: Reading[T]) -> None:
+    """Put what was read after what was read before."""
     found.records.extend(more.records)
     found.set_aside.extend(more.set_aside)
     found.others.extend(more.others)
-
-
-def _flat_parts(folder: str, trials: Sequence[str], places: Places) -> Iterator[Any]:
-    """Yield what some hundred trials hold, as `marshal` can write it.
-
-    Yields:
-        The distinct `rest` as JSON, the attempts with the place of theirs among these, their lists as a `Block` takes
-        them, what is set aside, other names.
-    """
-    quick = _quick(places)
-    for start in range(0, len(trials), _AT_ONCE):
-        rests: dict[bytes, int] = {}
-        attempts: list[Any] = []
-        packed: list[Packed] = []
-        odd: Reading[Json] = Reading([])
-        for trial in trials[start : start + _AT_ONCE]:
-            found = _usual(folder, trial, quick)
-            if found is None:
-                other = read_trial(folder, trial, places)
-                _add(odd, other)
-            for *facts, rest, own in (
-                map(keyed, map(attempt_of, other.records)) if found is None else (found,)
-            ):
-                attempts.append((*facts, rests.setdefault(rest, len(rests))))
-                packed.append(own)
-        yield list(rests), attempts, joined(packed), odd.set_aside, odd.others
-
-
-def _usual(folder: str, trial: str, quick: Any) -> Keyed | None:
-    """Return, as `keyed` does, the attempt that stands alone in a trial's folder and is as it should be."""
-    own = f"{folder}/{trial}"
-    if quick is None or names_in(own) != [USUAL]:
-        return None
-    try:
-        data = _bytes_of(f"{own}/{USUAL}")
-    except OSError:
-        return None
-    found: Keyed | None = quick.facts_of(data, trial)
-    return found
-
-
-def _quick(places: Places) -> Any:
-    """Return what decodes the usual ones of many records; None for few, which are read before it is imported."""
-    if len(places.trials) < _FEWEST:
-        return None
-    from harness.record.quick import Quick
-
-    return Quick(places)
 
 
 def read_trial(folder: str, trial: str, places: Places | None = None) -> Reading[Json]:
@@ -190,9 +110,7 @@ def read_trial(folder: str, trial: str, places: Places | None = None) -> Reading
         if isinstance(record, dict) and (
             record.get("trial") != trial or name not in names_of(record, record.get("attempt"))
         ):
-            record = (
-                f"a duplicate: it says that it is attempt {record.get('attempt')} of {record.get('trial')}"
-            )
+            record = why_misplaced(Path(folder).parent, record)
         if isinstance(record, dict) and places is not None:
             record = places.misfit(record) or record
         if isinstance(record, dict):
@@ -204,7 +122,13 @@ def read_trial(folder: str, trial: str, places: Places | None = None) -> Reading
     return found
 
 
-def _finish(root: Path, places: Places, found: Reading[Any], refs: Sequence[Mapping[str, Any]]) -> None:
+def finish(
+    root: Path,
+    places: Places,
+    found: Reading[Any],
+    refs: Sequence[Mapping[str, Any]],
+    strangers: Sequence[str],
+) -> None:
     """Read the timings, and what records and timings refer to; tell of trials that no plan has."""
     _read_timings(root, places, found)
     names = {
@@ -214,12 +138,12 @@ def _finish(root: Path, places: Places, found: Reading[Any], refs: Sequence[Mapp
         found.shared[name], reason = _shared(root, name)
         if reason:
             found.set_aside.append({"path": _readable(f"shared/{name}.json"), "reason": reason})
-    for name in _strangers(root, places):
+    for name in strangers:
         found.set_aside.append({"path": _readable(f"trials/{name}"), "reason": STRANGER})
     found.set_aside.sort(key=lambda item: item["path"])
 
 
-def _strangers(root: Path, places: Places) -> list[str]:
+def strangers_in(root: Path, places: Places) -> list[str]:
     """Return the folders of trials that neither the plan nor another one of this folder has."""
     unknown = set(names_in(f"{root}/trials")).difference(places.trials)
     if unknown:  # mostly those of an earlier plan
@@ -235,7 +159,7 @@ def _read_timings(root: Path, places: Places, found: Reading[Any]) -> None:
         record = read_record(f"{folder}/{name}")
         slot = f"{record.get('round')}-{record.get('arm')}" if isinstance(record, dict) else ""
         if isinstance(record, dict) and (record.get("round") is None or name not in names_of(record, slot)):
-            record = f"a duplicate: it says that it is round {record.get('round')} of {record.get('arm')}"
+            record = why_misplaced(root, record)
         if isinstance(record, dict):
             record = places.misfit_of_timing(record) or record
         if isinstance(record, dict):
@@ -280,14 +204,14 @@ def _readable(path: str) -> str:
 def read_record(path: str) -> Json | str:
     """Return the record in a file, or what is wrong with it."""
     try:
-        return open_sealed(_bytes_of(path))
+        return open_sealed(bytes_of(path))
     except ValueError as error:
         return str(error)
     except OSError as error:
         return f"cannot be read: {error.strerror}"
 
 
-def _bytes_of(path: str) -> bytes:
+def bytes_of(path: str) -> bytes:
     """Return what a file holds: with half the calls of `open`, which ask for its size and what it is."""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:

@@ -101,6 +101,16 @@ def told_parents(parents: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {"parents": told} if told else {}
 
 
+def measured_in(record: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what a record says that a trial measured of its own step, for a budget in seconds; empty where nothing.
+
+    Returns:
+        `{asked, step_seconds, total_steps, measured_steps, measuring_seconds}`.
+    """
+    told = ((record or {}).get("budget") or {}).get("seconds") or {}
+    return dict(told) if told.get("total_steps") else {}
+
+
 def dead_outcome(status: str, cause: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the outcome of a trial that could not tell its own: every key there, null where unknown."""
     return {**dict.fromkeys(_OUTCOME), "status": status, "culprit": cause and dict(cause), "changes": []}

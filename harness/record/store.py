@@ -20,7 +20,7 @@ from typing import Any
 import orjson
 
 from harness.errors import StoreError
-from harness.record import files, history, index, lock, plans, reading
+from harness.record import files, flat, history, index, lock, plans, reading
 from harness.record.attempt import Attempt
 from harness.record.reading import Reading
 from harness.record.record import canonical
@@ -174,7 +174,7 @@ class Store:
 
     def read_flat(self, plan: Mapping[str, Any]) -> Reading[Attempt]:
         """Return the same for a board: in two processes, and each record flat, which takes a tenth of the memory."""
-        return reading.read_flat(self.root, plan)
+        return flat.read_flat(self.root, plan)
 
 
 def _once(path: Path, record: Mapping[str, Any]) -> None:

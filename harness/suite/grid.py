@@ -26,6 +26,8 @@ from harness.suite.settings import RECIPE_KEYS, SHAPES, identifier_problem
 PLACE = "grid"
 MOST_ARMS = 10_000
 """What a plan may hold: above, nobody would read the board, and building it would take minutes."""
+RECORD_BYTES = 20_000
+"""Of a trial: its record (3 to 10 KB, with curves and the correctness of 10,000 examples) and its part of the board."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +132,21 @@ def read_grid(
     problems += _names(layers, grid.cell_count) if axes else []
     count = grid.cell_count * len(layers)
     if count > MOST_ARMS:
-        trials = f", {count * replicates:,} trials" if isinstance(replicates, int) else ""
+        trials = f", {_size(count * replicates)}" if isinstance(replicates, int) else ""
         message = (
             f"{grid.cell_count:,} combinations of {len(layers)} arms are {count:,} arms{trials}; at most "
             f"{MOST_ARMS:,} arms are built: take values out, or make several suites of it"
         )
         problems.append(Problem(PLACE, message))
     return (Grid(grid.axes, is_whole=False) if problems else grid), problems
+
+
+def _size(trials: int) -> str:
+    """Return what so many trials amount to; how long one takes is not known of a grid that is not built."""
+    return (
+        f"{trials:,} trials (at a second a trial, one at a time, {trials / 3600:,.0f} h; about "
+        f"{trials * RECORD_BYTES / 1e9:,.1f} GB of records)"
+    )
 
 
 def _flat(table: Mapping[str, Any], key: str, place: str) -> Iterator[tuple[str, str, Any]]:

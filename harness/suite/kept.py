@@ -69,6 +69,17 @@ def _whole(first: Path, mode: Mode) -> Iterator[tuple[Path, dict[str, Any], Sour
             yield folder, manifest, sources
 
 
+def prepared_folders(place: Path) -> list[Path]:
+    """Return all folders of prepared data in a cache, sorted."""
+    return sorted(folder for folder in place.glob("[!.]*") if (folder / MANIFEST).is_file())
+
+
+def outdated(place: Path) -> list[Path]:
+    """Return those that hold data as it was before it changed: beside each, something newer of the same key."""
+    keys = dict.fromkeys(folder.name.partition("-")[0] for folder in prepared_folders(place))
+    return sorted(folder for key in keys for folder in kept_folders(place / key)[1:])
+
+
 def kept_folders(first: Path) -> list[Path]:
     """Return the prepared folders of a key, the one that was prepared or came back last before the others."""
     found = [(_time_of(folder), folder) for folder in (first, *first.parent.glob(f"{first.name}-*"))]

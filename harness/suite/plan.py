@@ -124,6 +124,8 @@ class Job:
         parents: By role, the trial whose model it needs: `{arm, trial, weights, recipe, classes, shapes}`, `recipe`
             being its backbone. Without `weights` a model with random ones stands in (`harness check`).
         weights: Where its own model is to be written; None where nobody needs it.
+        measured: Of a budget in seconds, what an earlier attempt measured, as its record has it under `budget.seconds`:
+            the trial takes its `total_steps`. Empty where it measures its own step.
     """
 
     trial: str
@@ -145,6 +147,7 @@ class Job:
     measure: Mapping[str, Any] = field(default_factory=lambda: dict(MEASURE))
     parents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     weights: str | None = None
+    measured: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the job as JSON."""

@@ -67,7 +67,7 @@ def _default(key: str) -> Node:
 
 def _missing(key: str) -> Problem:
     if key == "budget":
-        return Problem("budget", "is missing: one of epochs, steps or samples")
+        return Problem("budget", "is missing: one of epochs, steps, samples or seconds")
     return Problem(f"recipe.{key}", f"is missing: {named(KIND_OF[key])}, or a table with a name")
 
 
@@ -92,7 +92,9 @@ def budget_of(table: object, path: str) -> tuple[dict[str, Any], list[Problem]]:
     """Return a budget as `{"unit", "amount"}`."""
     if not isinstance(table, Mapping):
         return {}, [
-            Problem(path, f"must be a table with one of epochs, steps or samples, not {found(table)}")
+            Problem(
+                path, f"must be a table with one of epochs, steps, samples or seconds, not {found(table)}"
+            )
         ]
     values, bad = validate_table(BudgetSettings, table, path)
     if bad:
@@ -100,7 +102,7 @@ def budget_of(table: object, path: str) -> tuple[dict[str, Any], list[Problem]]:
     set_units = [(unit, amount) for unit, amount in values.items() if amount is not None]
     if len(set_units) != 1:
         told = " and ".join(unit for unit, _ in set_units) or "none"
-        return {}, [Problem(path, f"must set exactly one of epochs, steps and samples, not {told}")]
+        return {}, [Problem(path, f"must set exactly one of epochs, steps, samples and seconds, not {told}")]
     unit, amount = set_units[0]
     return {"unit": unit, "amount": int(amount) if amount == int(amount) else amount}, []
 

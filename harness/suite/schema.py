@@ -26,7 +26,7 @@ from harness.suite.settings import (
 )
 
 _NAME = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"}
-_UNITS = ("epochs", "steps", "samples")
+_UNITS = ("epochs", "steps", "samples", "seconds")
 
 
 def suite_schema(registry: Registry) -> dict[str, Any]:

@@ -124,14 +124,16 @@ class TuningSettings:
 
 @dataclass(frozen=True)
 class BudgetSettings:
-    """`[budget]`: one of the three.
+    """`[budget]`: one of the four.
 
     The bounds are years of training on any machine: a slip of the pen is told of when the file is read, not waited for.
+    `seconds` are of training: each trial measures its own step and takes as many as go into them (docs/dataflow.md).
     """
 
     epochs: Annotated[float, Interval(gt=0, le=1_000_000)] | None = None
     steps: Annotated[int, Interval(ge=1, le=1_000_000_000)] | None = None
     samples: Annotated[int, Interval(ge=1, le=1_000_000_000_000)] | None = None
+    seconds: Annotated[float, Interval(gt=0, le=100_000_000)] | None = None
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,12 @@
 
 No dataset is asked. Python tells, by its audit events, which files are opened and which folders are listed; of a
 listed folder every file counts, so that one which is added is noticed, and one which a library opens by itself.
+Only logs, locks and the like (`_BESIDE`) count there no more than elsewhere: where they were opened.
 A file is taken to be the same while its name, size and time of change are. Whether the data changed is not
 decided here: it is prepared anew, and its manifest says.
 
-Not noticed: what another process reads, and what a library opens by itself outside a listed folder, unless it lies
-below the data root and is still open when all is read. A plugin tells of such a file:
+Not noticed: what another process reads, and what a library opens by itself outside a listed folder or under such a
+name, unless it lies below the data root and is still open when all is read. A plugin tells of such a file:
 `sys.audit("open", path, "rb", os.O_RDONLY)`.
 """
 
@@ -32,6 +33,8 @@ _EVENTS = frozenset(("open", "os.listdir", "os.scandir", "os.rename"))
 _OF_THE_SYSTEM = ("/proc/", "/sys/", "/dev/", "/etc/", "/usr/", "/run/")
 _CODE = (".py", ".pyc")
 """Source digests tell whether these changed."""
+_BESIDE = (".log", ".lock", ".tmp", ".part", ".partial", ".cache", ".swp", "~")
+"""How names end that programs write beside data: a run that logs there would have everything decoded anew each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,8 @@ class Sources:
     """What data was read from.
 
     Attributes:
-        listed: By folder that was listed, the marks of all that it held, but for names that begin with a dot.
+        listed: By folder that was listed, the marks of all that it held, but for hidden files and what programs keep
+            beside data.
         opened: By folder, the marks of files that were opened and stand in no listing.
     """
 
@@ -129,7 +133,7 @@ class Watch:
         """Take down what an audit event tells of an absolute path."""
         name = str(path)
         folder, _, last = name.rpartition(os.sep)
-        is_marked = folder in self.listed and not last.startswith(".")
+        is_marked = folder in self.listed and _may_be_data(last)
         if (event == "open" and not writes and is_marked) or not self._counts(path):
             return
         if writes:
@@ -166,7 +170,7 @@ class Watch:
             if name in self.opened:
                 self.opened[name] = _mark(name)
             marks = self.listed.get(str(path.parent))
-            if marks is not None and not path.name.startswith("."):
+            if marks is not None and _may_be_data(path.name):
                 marks[path.name] = _mark(name)
 
     def _counts(self, path: Path) -> bool:
@@ -180,6 +184,11 @@ class Watch:
 def _inside(folder: Path) -> str:
     """Return what the paths of all that lies in a folder begin with."""
     return f"{str(folder).rstrip(os.sep)}{os.sep}"
+
+
+def _may_be_data(name: str) -> bool:
+    """Return whether a file counts for standing in a folder that is listed; another one has to be opened."""
+    return not name.startswith(".") and not name.endswith(_BESIDE)
 
 
 def _mark(path: str) -> str | None:
@@ -197,7 +206,7 @@ def _listing(folder: str) -> Marks | None:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name[0] != ".":
+                if _may_be_data(entry.name):
                     marks[entry.name] = _mark_of(entry)
     except OSError:
         return None

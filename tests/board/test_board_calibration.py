@@ -342,9 +342,32 @@ def test_drawn_orders_keep_the_level_and_agree_with_numpy(monkeypatch: pytest.Mo
     monkeypatch.setattr(permutation, "PYTHON_UP_TO", 0)
     by_numpy = [split_of(residuals, labels, "key", by_row=by_row) for by_row in (False, True)]
     assert by_python == by_numpy
-    monkeypatch.setattr(permutation, "DRAWN_UP_TO", 0)
-    assert by_python == [split_of(residuals, labels, "key", by_row=by_row) for by_row in (False, True)]
     assert split_of(residuals, labels, "another key").p != by_python[0].p
+
+
+def test_orders_of_many_replicates_are_dealt_evenly_and_keep_the_level(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """numpy's are other orders than Python's: two draws of one p-value, no further apart than that."""
+    deals = permutation._many_deals(5, "key")
+    assert deals.shape == (permutation.DRAWS + 1, 5) and deals[-1].tolist() == [0, 1, 2, 3, 4]
+    assert {tuple(sorted(order)) for order in deals.tolist()} == {(0, 1, 2, 3, 4)}
+    _, counts = np.unique(deals[:-1], axis=0, return_counts=True)
+    assert len(counts) == 120 and stats.chisquare(counts).pvalue > 1e-4
+    hits = 0
+    for seed in range(60):
+        residuals = table(4, 12, seed)
+        draw = random.Random(seed)
+        labels = {cell: draw.choice("xy") for cell in residuals}
+        monkeypatch.setattr(permutation, "DRAWN_UP_TO", 150)
+        by_python = split_of(residuals, labels, "key").p
+        monkeypatch.setattr(permutation, "DRAWN_UP_TO", 0)
+        dealt = split_of(residuals, labels, "key").p
+        assert by_python is not None and dealt is not None
+        error = math.sqrt(2 * by_python * (1 - by_python) / permutation.DRAWS)
+        assert abs(dealt - by_python) < 4.5 * error + 0.002
+        hits += dealt <= 0.1
+    assert hits <= stats.binom.ppf(0.999, 60, 0.1)
 
 
 def test_runs_without_a_label_take_no_part() -> None:

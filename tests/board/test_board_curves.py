@@ -9,12 +9,18 @@ import pytest
 from scipy import stats
 
 from harness.board.curves import curves_of
+from harness.board.select import ArmTrials
 from harness.record.attempt import Attempt, attempt_of
 from harness.record.packed import CURVES
 
 
 def told_of(attempts: list[Attempt]) -> dict[str, Any]:
-    return curves_of({"arm": attempts})["arm"]
+    return curves_of({"arm": arm_of(attempts)})["arm"]
+
+
+def arm_of(attempts: list[Attempt]) -> ArmTrials:
+    good = dict(enumerate(attempts))
+    return ArmTrials("arm", tuple(good), [], good, good)
 
 
 def record_of(*values: Any, epoch: Any = (1, 2, 3)) -> Attempt:
@@ -59,4 +65,5 @@ def test_arms_are_told_alike_alone_and_together() -> None:
         for count in (1, 70, 70, 80)
         for epochs in (3, 5)
     } | {"none": []}
-    assert curves_of(arms) == {arm: told_of(own) for arm, own in arms.items()}
+    together = curves_of({arm: arm_of(own) for arm, own in arms.items()})
+    assert together == {arm: told_of(own) for arm, own in arms.items()}

@@ -229,15 +229,16 @@ def test_two_replicates_and_a_spread_of_0_by_luck_have_no_interval() -> None:
 
 @pytest.mark.parametrize("damage", ["", "!!!!", "AAAA", None, 7, "other top-1", "failed"])
 def test_correctness_that_is_absent_torn_or_at_odds_gives_none(damage: Any) -> None:
-    trials = trials_of("a", correct(3, 4, 64))
-    one = trials.counted[2]
+    counted = trials_of("a", correct(3, 4, 64)).counted
+    good, one = dict(counted), counted[2]
     if damage == "other top-1":
-        trials.good[2] = one._replace(top1=one.top1 + 5.0)
+        good[2] = one._replace(top1=(one.top1 or 0.0) + 5.0)
     elif damage == "failed":
-        del trials.good[2]
+        del good[2]
     else:
         torn = {"count": 64, "top1": one.top1, "correct_bits": damage}
-        trials.good[2] = attempt_of({"status": "completed", "results": {"test": torn}})
+        good[2] = attempt_of({"status": "completed", "results": {"test": torn}})
+    trials = ArmTrials("a", tuple(counted), [], counted, good)
     assert two_level_of({"a": trials}, {"a": "a"}, 0.05, 0.05) == {"a": (None, None)}
 
 

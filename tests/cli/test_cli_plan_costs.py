@@ -65,6 +65,10 @@ def timing(arm: str, number: int) -> Json:
         ({**MEASURED, **TEN_SECONDS}, 7.0, 10 - 3 + 10.5),
         # A probe has no start and no end: its phases are 4.75 s.
         (MEASURED, 1.0, 4.75 - 3 + 1.5),
+        # Taken three times, of 2 s each, it takes them three times again: asked for 1 s, three of those.
+        ({**MEASURED, **TEN_SECONDS, "tries": [{}] * 3}, 1.0, 10 - 3 * 2 - 1 + 3 * 1 + 0.5),
+        # How often a probe's short windows were noisy says nothing of longer ones.
+        ({**MEASURED, "tries": [{}] * 3}, 1.0, 4.75 - 3 + 1.5),
         ({**MEASURED, "status": "oom"}, 1.0, None),
     ],
 )
@@ -160,3 +164,29 @@ def test_each_cell_of_a_grid_resolves_what_its_own_luck_lets_it(tmp_path: Path) 
         lines[1].startswith("  ") and " at dataset digits (a deviation of 0.35 points in 4 pairs)" in lines[1]
     )
     assert " at dataset subset of digits (a deviation of 3.5 points in 4 pairs)" in lines[2]
+
+
+@pytest.mark.parametrize(("source", "is_told"), [("probe", True), ("records", False), (None, False)])
+def test_that_noisy_rounds_come_again_is_told_where_no_timing_tells_how_often(
+    source: str | None, is_told: bool
+) -> None:
+    from harness.cli.planning import _cost_lines
+
+    cost = source and {"source": source, "told": "a probe of 40 steps", "seconds": 1.0}
+    summary = {
+        "hours": 2.0,
+        "hours_without": [],
+        "timing_hours": 1.0,
+        "timing_hours_without": [],
+        "missing": 4,
+        "again": 0,
+        "timings_missing": 6,
+        "tuning": None,
+        "jobs": 2,
+        "disk_bytes": 1e6,
+        "memory": {"host_bytes": None, "device_bytes": None},
+        "arms": [{"cost": cost}],
+    }
+    time = _cost_lines(summary)[0]
+    assert "1 h of it for the timing pass, one at a time" in time
+    assert ("longer where rounds come out noisy and are measured again" in time) is is_told

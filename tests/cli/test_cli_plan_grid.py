@@ -36,6 +36,9 @@ def test_a_grid_of_a_billion_arms_is_counted_and_refused(harness, suite_text, tm
     done = harness("plan", "s.toml", cwd=tmp_path)
     assert done.returncode == 2 and not done.stdout
     assert "2,000,000,000 arms, 2,000,000,000 trials" in done.stderr and "at most 10,000" in done.stderr
+    # 2e9 seconds, and 20 KB each; what a trial of it would take is not known, and no such hours are told.
+    told = "(at a second a trial, one at a time, 555,556 h; about 40,000.0 GB of records)"
+    assert told in done.stderr
 
 
 def test_a_probe_tells_time_and_memory_before_the_first_trial(harness, suite_text, tmp_path):

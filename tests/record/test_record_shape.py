@@ -162,7 +162,10 @@ def test_a_timing_without_a_numbered_round_is_set_aside(store: Store) -> None:
     reasons = {Path(aside["path"]).name: aside["reason"] for aside in board["set_aside"]}
     assert "round is text, expected a whole number" in reasons["x-good.json"]
     assert "augmentations is a whole number, expected a list" in reasons["7-good.json"]
-    assert "round None" in reasons["None-good.json"] and len(reasons) == 3
+    assert (
+        reasons["None-good.json"] == "a duplicate: it says that it is attempt 0 of good-0"
+        and len(reasons) == 3
+    )
     assert next(row for row in board["rows"] if row["arm"] == "good")["timing_rounds"] == 2
 
 

@@ -108,6 +108,8 @@ def test_an_optimizer_list_splits_the_parameters(suite_file: File) -> None:
         ("epochs = 3.0", "epochs", 3),
         ("steps = 7", "steps", 7),
         ("samples = 9", "samples", 9),
+        ("seconds = 90", "seconds", 90),
+        ("seconds = 0.5", "seconds", 0.5),
     ],
 )
 def test_budget_units(suite_file: File, written: str, unit: str, amount: float) -> None:
