@@ -48,6 +48,8 @@ def aggregate_of(
 ) -> Json | None:
     """Return the figures over all tasks, or None where there are not three with test data of their own.
 
+    Where no arm has a result in all of them there is a `reason` in the place of figures.
+
     Args:
         plan: The plan.
         arms: Of the plan, by name.
@@ -72,24 +74,46 @@ def aggregate_of(
         else:
             complete.append(name)
     scores = [_scores([found[name] for name in complete], trials, chances) for found in tasks.values()]
-    if not complete or not all(scores):
-        return None
-    return {
-        "score": "(top-1 − chance) / (100 − chance)",
-        "level": 1 - alpha,
-        "draws": DRAWS,
+    told: Json = {
         "tasks": [
             {
                 "baseline": base,
                 "cell": dict(arms[base].get("cell") or {}),
                 "data": arms[base].get("data"),
-                "replicates": len(one[0]),
+                "replicates": len(one[0]) if one else 0,
             }
             for base, one in zip(tasks, scores, strict=True)
         ],
-        **_figures(complete, scores, int(plan.get("seed") or 0), alpha),
         "left_out": left_out,
     }
+    if not complete or not all(scores):
+        return {**told, "reason": _why_none(complete, tasks, scores, rows), "arms": []}
+    return {
+        **told,
+        "score": "(top-1 − chance) / (100 − chance)",
+        "level": 1 - alpha,
+        "draws": DRAWS,
+        **_figures(complete, scores, int(plan.get("seed") or 0), alpha),
+    }
+
+
+def _why_none(
+    complete: Sequence[str],
+    tasks: Mapping[str, Mapping[str, str]],
+    scores: Sequence[Sequence[Any]],
+    rows: Mapping[str, Json],
+) -> str:
+    """Return why there are no figures, with the baselines of the tasks that keep them from being."""
+    if complete:
+        empty = [base for base, one in zip(tasks, scores, strict=True) if not one]
+        return f"no replicate has a result of every arm in the data set of {_quoted(empty)}"
+    empty = [base for base, found in tasks.items() if not any(is_ranked(rows[arm]) for arm in found.values())]
+    nothing = f"; there is none in that of {_quoted(empty)}" if empty else ""
+    return f"no arm has a result in all {len(tasks)} data sets{nothing}"
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
 
 
 def _members(

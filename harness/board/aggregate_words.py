@@ -43,8 +43,10 @@ def aggregate_title(board: Mapping[str, Any]) -> str:
 
 
 def aggregate_notes(board: Mapping[str, Any]) -> list[str]:
-    """Return what the figures are, and which arms have none; a sentence each."""
+    """Return what the figures are, and which arms have none, or why there are no figures; a sentence each."""
     told = board["aggregate"]
+    if "reason" in told:
+        return [f"Data sets: {task_words(board)}.", f"No figures: {wording.plain(told['reason'])}."]
     least = min(task["replicates"] for task in told["tasks"])
     notes = [
         f"Data sets: {task_words(board)}.",

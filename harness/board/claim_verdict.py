@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from harness.board.digits import p_beside, ratio_within
 from harness.board.speed_verdict import SIZE, SPEED
 from harness.board.statistics import Estimate
 from harness.board.verdict import Comparison, Rules, still_contains
@@ -42,7 +43,7 @@ def _judge(claim: Json, comparison: Comparison, rules: Rules) -> tuple[str | Non
     effect = math.log(claim["claimed"]) if ratio else claim["claimed"]
     found = f"{_written(estimate.mean, ratio)} over {estimate.count} {'rounds' if ratio else 'pairs'}"
     if comparison.verdict in ("better", "worse"):
-        found += f", Holm p = {p:.2g} ≤ {rules.alpha:g}"
+        found += f", Holm p = {p_beside(p, rules.alpha)} ≤ {rules.alpha:g}"
         if (estimate.mean > 0) != (effect > 0):
             return "contradicted", f"{found}: the other way"
         if still_contains(estimate, ""):
@@ -60,13 +61,11 @@ def _judge(claim: Json, comparison: Comparison, rules: Rules) -> tuple[str | Non
             return "contradicted", f"{found}: {within}"
         return "not resolved", f"{found}: {within}, and the claim is no more than that"
     if ratio:
-        small = p <= rules.alpha
-        why = (
-            f"Holm p = {p:.2g}, yet nearer to 1 than {off:.0%}"
-            if small
-            else f"Holm p = {p:.2g} > {rules.alpha:g}"
-        )
-        return "not resolved", f"{found}: {why}"
+        why = f"Holm p = {p_beside(p, rules.alpha)}"
+        if p > rules.alpha:
+            return "not resolved", f"{found}: {why} > {rules.alpha:g}"
+        size = ratio_within(math.exp(estimate.mean), off)
+        return "not resolved", f"× {size} over {estimate.count} rounds: {why}, yet nearer to 1 than {off:.0%}"
     return "not resolved", comparison.reason
 
 

@@ -1,10 +1,10 @@
 """Two results of a suite, or of two suites, arm by arm: what `harness compare` says.
 
-Arms are matched by name. Accuracy is judged with the verdicts of a board, the base in the baseline's place: the family
-is the arms that both sides have, the level and the margins are the stricter ones of the two plans. Replicates are
-pairs where both sides drew them from one seed and saw the samples in one order (then the test is the sign-flip test of
-a board); else the two samples are compared as such, by the permutation test of Welch's t and his interval, and the row
-says so.
+Arms are matched by name, those of two grids by name and cell. Accuracy is judged with the verdicts of a board, the
+base in the baseline's place: the family is the arms that both sides have, the level and the margins are the stricter
+ones of the two plans. Replicates are pairs where both sides drew them from one seed and saw the samples in one order
+(then the test is the sign-flip test of a board); else the two samples are compared as such, by the permutation test of
+Welch's t and his interval, and the row says so.
 
 Speed and memory are shown side by side where both sides were timed on one kind of machine, and get no verdict: the two
 timing passes were not interleaved, and a slow drift of a machine between them looks like an effect (PROTOCOL.md calls
@@ -17,17 +17,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.board import rows, two_sample, wording
+from harness.board import rows
 from harness.board.comparability import (
     accuracy_entries,
     comparable_records,
     comparable_timings,
     differing,
 )
+from harness.board.compare_arms import cell_of, labels_of
 from harness.board.compare_speed import compare_speed
-from harness.board.compare_verdict import Row, Rules, judge_all
+from harness.board.compare_verdict import Row, Rules, judge_all, too_few
 from harness.board.environment import shared_of
-from harness.board.history import late_rules, late_stamps
+from harness.board.history import past_of, past_stamps
 from harness.board.host_words import apart_in_words
 from harness.board.in_seconds import continues, notes_of
 from harness.board.interim import wait_for_planned
@@ -37,7 +38,6 @@ from harness.board.statistics import estimate
 from harness.board.verdict import rules_of
 from harness.record.attempt import Attempt, attempts_of
 from harness.record.unlike import unlike_arms
-from harness.suite.plan import needed_replicates
 
 SCHEMA = 1
 Json = dict[str, Any]
@@ -81,7 +81,8 @@ class _Side:
 
 def compare_results(base: Given, candidate: Given) -> Json:
     """Return base against candidate, arm by arm, as JSON; pure, whatever the order of the records."""
-    sides = (_side(base), _side(candidate))
+    labels = labels_of(base.plan.get("arms", []), candidate.plan.get("arms", []))
+    sides = (_side(base, labels[0]), _side(candidate, labels[1]))
     names = [name for name in sides[1].arms if name in sides[0].arms]
     rules = _rules(sides, names)
     judged = judge_all([_row(name, sides, rules) for name in names], rules)
@@ -98,6 +99,7 @@ def compare_results(base: Given, candidate: Given) -> Json:
         "arms": [
             {
                 "arm": row.arm,
+                **cell_of(sides[0].arms[row.arm], sides[1].arms[row.arm]),
                 "changed": unlike_arms(sides[0].arms[row.arm], sides[1].arms[row.arm]),
                 "accuracy": row.told,
                 **compare_speed(
@@ -124,16 +126,17 @@ def has_compared(report: Mapping[str, Any]) -> bool:
     )
 
 
-def _side(given: Given) -> _Side:
+def _side(given: Given, labels: Mapping[str, str]) -> _Side:
     accuracy = comparable_records(given.plan, placed_in(given.plan, attempts_of(given.records)), given.shared)
     pace = comparable_timings(given.plan, given.timings, given.shared)
     trials, notes = select(given.plan, accuracy.members)
-    notes = [*late_stamps(late_rules(given.history)), *notes, *notes_of(given.plan)]
+    notes = [*past_stamps(past_of(given.plan, given.history)), *notes, *notes_of(given.plan)]
     notes += [*accuracy.notes, *pace.notes]
     if given.set_aside:
         notes.append(set_aside_words(given.set_aside))
-    arms = {str(arm["name"]): arm for arm in given.plan.get("arms", [])}
-    return _Side(given, arms, trials, pace.members, notes)
+    arms = {labels[str(arm["name"])]: arm for arm in given.plan.get("arms", [])}
+    timings = [{**one, "arm": labels[arm]} for one in pace.members if (arm := str(one.get("arm"))) in labels]
+    return _Side(given, arms, {labels[arm]: own for arm, own in trials.items()}, timings, notes)
 
 
 def _rules(sides: Sequence[_Side], names: Sequence[str]) -> Rules:
@@ -154,14 +157,6 @@ def _row(name: str, sides: Sequence[_Side], rules: Rules) -> Row:
     values = tuple(_top1(side, name, own) for side, own in zip(sides, trials, strict=True))
     differs = _unlike(name, sides)
     pairs, unpaired = _pairs(name, sides, trials, (values[0], values[1]))
-    if pairs is not None:
-        smallest = 2.0 / 2.0 ** len(pairs) if pairs else 1.0
-        counted = wording.counted(len(pairs), "paired replicate")
-        needed = f"{needed_replicates(rules.family, rules.alpha)}"
-    else:
-        smallest = two_sample.smallest_p(len(values[0]), len(values[1]))
-        counted = f"{len(values[0])} and {len(values[1])} replicates"
-        needed = f"{two_sample.needed_each(rules.alpha / rules.family)} on each side"
     refusal = ""
     if differs:
         refusal = f"not comparable: {', '.join(differs)}"
@@ -173,11 +168,8 @@ def _row(name: str, sides: Sequence[_Side], rules: Rules) -> Row:
         refusal = f"no verdict: the base is unstable, {unstable}"
     elif not trials[1].good:
         refusal = f"no verdict: the candidate failed in all {len(trials[1].counted)} replicates"
-    elif smallest > rules.alpha / rules.family:
-        refusal = (
-            f"no verdict: with {counted} nothing could be significant in a family of {rules.family}, "
-            f"which takes {needed}"
-        )
+    elif short := too_few(pairs, len(values[0]), len(values[1]), rules):
+        refusal = short
     elif waits := next(filter(None, map(wait_for_planned, trials)), None):
         refusal = waits
     # Chance against chance is no measurement: of a side without a good replicate no number is shown.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.board import wording
+from harness.board.compare_arms import cell_words
 from harness.board.fit import GAP, left_out, left_out_words
 from harness.board.render_markdown import escape
 from harness.board.wording import plain
@@ -97,8 +98,11 @@ def _verdict(accuracy: Json) -> str:
 
 
 def _remarks(row: Json) -> Iterator[str]:
-    """Yield what is to be said of an arm: accuracy, speed, memory, and what has changed."""
+    """Yield what is to be said of an arm: its cell of a grid, accuracy, speed, memory, and what has changed."""
     accuracy, speed, memory = row["accuracy"], row["speed"], row["memory"]
+    if row.get("cell"):
+        other = f", {row['candidate_arm']} in the candidate" if row.get("candidate_arm") else ""
+        yield f"cell: {cell_words(row['cell'])}{other}"
     test = f" ({accuracy['test']})" if accuracy["test"] else ""
     yield f"accuracy{test}: {accuracy['reason']}"
     yield from accuracy["stamps"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.board import rows, two_sample
+from harness.board import rows, two_sample, wording
+from harness.board.digits import p_beside, points_beside
 from harness.board.statistics import (
     Estimate,
     detectable_difference,
@@ -15,7 +17,7 @@ from harness.board.statistics import (
     sign_flip_p,
 )
 from harness.board.verdict import decide, points, still_contains
-from harness.board.wording import signed
+from harness.suite.plan import needed_replicates
 
 Json = dict[str, Any]
 
@@ -119,12 +121,13 @@ def _judge(row: Row, rules: Rules) -> tuple[str | None, str]:
     over = (
         f"{len(row.pairs)} pairs" if row.pairs is not None else f"{base} and {candidate} replicates, unpaired"
     )
-    change = f"{signed(row.difference.mean)} points over {over}"
-    if verdict in ("better", "worse"):
-        return (
-            verdict,
-            f"{change}, Holm p = {row.p_holm:.2g} ≤ {rules.alpha:g}, beyond the margin of {rules.margin:.2g}"
-            f"{still_contains(row.difference, '0')}",
+    is_less, p = verdict not in ("better", "worse"), p_beside(row.p_holm, rules.alpha)
+    points_apart, margin = points_beside(row.difference.mean, rules.margin, is_less=is_less)
+    change = f"{points_apart} points over {over}"
+    if not is_less:
+        return verdict, (
+            f"{change}, Holm p = {p} ≤ {rules.alpha:g}, beyond the margin of {margin}"
+            f"{still_contains(row.difference, '0')}"
         )
     if all_equal:
         return verdict, f"all {len(row.pairs or ())} pairs have the same test accuracy"
@@ -134,10 +137,33 @@ def _judge(row: Row, rules: Rules) -> tuple[str | None, str]:
             f"p = {row.p_equal:.2g} ≤ {rules.alpha:g}/{rules.family}"
         )
     if row.p_holm <= rules.alpha:
-        return verdict, (
-            f"significant (Holm p = {row.p_holm:.2g}), yet {change} is less than the margin of {rules.margin:.2g}"
-        )
-    reason = f"{change}, Holm p = {row.p_holm:.2g} > {rules.alpha:g}"
+        return verdict, f"significant (Holm p = {p}), yet {change} is less than the margin of {margin}"
+    reason = f"{change}, Holm p = {p} > {rules.alpha:g}"
     if row.detectable:
         reason += f"; {points(row.detectable)} would be found in 4 of 5 such runs"
     return verdict, reason
+
+
+def too_few(pairs: Sequence[int] | None, base: int, candidate: int, rules: Rules) -> str:
+    """Return why so many values give no verdict; empty where they may.
+
+    Args:
+        pairs: The replicates that are pairs; None where the sides are not paired.
+        base: How many values the base has.
+        candidate: How many the candidate has.
+        rules: What both are judged by.
+    """
+    level = rules.alpha / rules.family
+    if pairs is not None:
+        counts, smallest = wording.counted(len(pairs), "paired replicate"), min(1.0, 2.0 ** (1 - len(pairs)))
+        needed = f"{needed_replicates(rules.family, rules.alpha)}"
+    else:
+        counts, smallest = f"{base} and {candidate} replicates", two_sample.smallest_p(base, candidate)
+        needed = f"{two_sample.needed_each(level)} on each side"
+    if smallest > level:
+        why = f"nothing could be significant in a family of {rules.family}, which takes {needed}"
+        return f"no verdict: with {counts} {why}"
+    if pairs is None and not two_sample.suffices(base, candidate, level):
+        why = f"the spread of the smaller side is hardly known, and it takes {two_sample.FEWEST} on each side"
+        return f"no verdict: with {counts} that are no pairs {why}"
+    return ""

@@ -213,11 +213,13 @@ def comparability(board: Json) -> Markup:
 def aggregate(board: Json) -> Markup:
     """Return what holds over all data sets: interquartile mean and mean rank by arm, and the performance profiles."""
     told = board.get("aggregate") or {}
-    if not told.get("arms"):
+    if not told:
         return EMPTY
     title = aggregate_words.aggregate_title(board)
-    table = simple_table(aggregate_words.HEADINGS, aggregate_words.aggregate_rows(board), title)
     notes = [tag("p", line, class_="note") for line in aggregate_words.aggregate_notes(board)]
+    if not told.get("arms"):
+        return tag("div", *notes)
+    table = simple_table(aggregate_words.HEADINGS, aggregate_words.aggregate_rows(board), title)
     beside = tag("div", tag("div", profiles(board)), tag("div", *notes), class_="pair")
     return tag("div", table, beside, class_="stack")
 

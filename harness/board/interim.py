@@ -77,3 +77,8 @@ def unfinished(rows: Mapping[str, Json], arms: Sequence[str]) -> set[str]:
 def _waits(there: int, planned: int, what: str) -> str:
     every = "timing rounds" if what.startswith("timing") else "replicates"
     return f"no verdict: interim, {there} of {planned} {what}; verdicts are given when all planned {every} are there"
+
+
+def stamps_beside(row: Json) -> list[str]:
+    """Return a row's stamps without the one that its reason says already: `7 of 8 replicates`."""
+    return [stamp for stamp in row["stamps"] if f"interim, {stamp};" not in row["reason"]]

@@ -18,9 +18,9 @@ from harness.board.curves import curves_of
 from harness.board.data import chance_of, data_of, test_count_of
 from harness.board.environment import environment_stamps, origin_stamps, shared_of
 from harness.board.equal_compute import equal_compute_of
-from harness.board.history import late_rules, late_stamps, say_what_came_late
+from harness.board.history import past_of, past_stamps, say_what_came_late
 from harness.board.interim import rounds_measured, rounds_planned, wait_for_rounds
-from harness.board.other_plans import others_stamps, run_under_others
+from harness.board.other_plans import run_under_others
 from harness.board.parents import parents_of
 from harness.board.pareto import copies_of, with_pareto
 from harness.board.previews import previews_of
@@ -129,9 +129,8 @@ def build(
     previews, left_out = previews_of(plan, preview)
     notes += [*left_out, *set_aside_stamps(set_aside, shared)]
     claims = claims_of(plan, Measured(arms, board_rows, trials, chances, rounds, measured), rules)
-    say_what_came_late(claims, history)
-    late = late_rules(history)
-    others = run_under_others(plan, trials, against, history)
+    say_what_came_late(claims, plan, history)
+    past = past_of(plan, history, run_under_others(plan, trials, against, history))
     return {
         "schema": SCHEMA,
         "protocol": plan.get("protocol"),
@@ -142,9 +141,8 @@ def build(
         "verdicts": bool(plan.get("verdicts")),
         "verdicts_reason": str(plan.get("verdicts_reason") or ""),
         "comparability": comparability_of(accuracy, pace),
-        "stamps": [*late_stamps(late), *others_stamps(others), *notes],
-        **({"rules_fixed_late": late} if late else {}),
-        **({"run_under_other_plans": others} if others else {}),
+        "stamps": [*past_stamps(past), *notes],
+        **past,
         "data": data_of(plan, arms),
         "rows": with_pareto(ranked(board_rows, against), rounds, rules.alpha, copies_of(plan)),
         "ranks": ranks,

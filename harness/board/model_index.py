@@ -12,7 +12,8 @@ from typing import Any
 
 import orjson
 
-from harness.board.wording import plain
+from harness.board.cells import with_cells_in_words
+from harness.board.wording import cell, plain
 from harness.errors import HarnessError, nearest
 
 _MOST_NAMES = 20
@@ -31,7 +32,7 @@ def model_index(board: Mapping[str, Any], arm: str | None = None) -> str:
     Raises:
         HarnessError: Where there is no such arm, with the nearest right spelling, or it has no result.
     """
-    lines = []
+    board, lines = with_cells_in_words(board), []
     for row in board["rows"] if arm is None else [_row(board, arm)]:
         if row["top1"] is not None:
             lines += ["---", "model-index:", f"- name: {_text(row['arm'])}", "  results:", *_TASK]
@@ -77,6 +78,8 @@ def _dataset(row: Mapping[str, Any], board: Mapping[str, Any]) -> list[str]:
         "      args:",  # a source would need an address
         f"        suite: {_text(board['suite'])}",
         f"        plan: {_text(board['plan'])}",
+        *([f"        cell: {_text(cell(row))}"] if row.get("cell") else []),
+        *([f"        stamps: [{', '.join(map(_text, board['stamps']))}]"] if board["stamps"] else []),
     ]
 
 

@@ -49,7 +49,7 @@ _FIXED = (
 
 def csv(board: Mapping[str, Any]) -> str:
     """Return the rows, nested values as `top1_mean_percent`; beside the fixed columns those that any row has."""
-    rows = [_flat(row) for row in board["rows"]]
+    rows = [_flat(row) | _of_board(board) for row in board["rows"]]
     columns = list(dict.fromkeys([*_FIXED, *sorted({name for row in rows for name in row})]))
     columns = [name for name in columns if name in _FIXED or not _is_hollow(name, columns, rows)]
     stream = io.StringIO()
@@ -57,6 +57,11 @@ def csv(board: Mapping[str, Any]) -> str:
     sheet.writerow([cell(name) for name in columns])
     sheet.writerows([cell(row.get(name)) for name in columns] for row in rows)
     return stream.getvalue()
+
+
+def _of_board(board: Mapping[str, Any]) -> dict[str, str]:
+    """Return the column of what holds for all rows: a file that is read alone has no other place for it."""
+    return {"board_stamps": "; ".join(map(str, board["stamps"]))} if board["stamps"] else {}
 
 
 def cell(value: object) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from harness.board import aggregate_words, claim_words, method_words, tuning, wording
 from harness.board.cells import with_cells_in_words
+from harness.board.interim import stamps_beside
 from harness.board.latex_table import Notes, line, table
 from harness.board.latex_text import escape, shortened
 
@@ -175,7 +176,7 @@ def _side(row: Row, side: str) -> str | None:
 def _remarks(row: Row) -> list[str]:
     """Return what a reader of the row has to know: no verdict and why, stamps, declared differences."""
     reason = [] if row["baseline"] or row["verdict"] else [row["reason"]]
-    stamps = [stamp for stamp in row["stamps"] if not stamp.startswith(_OF_SPEED)]
+    stamps = [stamp for stamp in stamps_beside(row) if not stamp.startswith(_OF_SPEED)]
     varies = [f"varies {', '.join(map(str, row['varies']))}"] if row["varies"] else []
     return [
         text for text in (*reason, *stamps, *varies, wording.parents(row), tuning.tuned_words(row)) if text

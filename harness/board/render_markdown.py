@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.board import aggregate_words, claim_words, method_words, rank_words, tuning, wording
 from harness.board.cells import with_cells_in_words
+from harness.board.interim import stamps_beside
 from harness.board.wording import plain
 
 _COLUMNS = ("#", "arm", "top-1, %", "Δ top-1", "verdict", "images/s", "memory", "failed")
@@ -86,10 +87,11 @@ def _aggregate(board: Mapping[str, Any]) -> list[str]:
     """Return the figures over all data sets, where there are three or more."""
     if not board.get("aggregate"):
         return []
-    table = [_table_row(aggregate_words.HEADINGS), _table_row((":--", "--:", "--:"))]
-    table += [_table_row(tuple(map(escape, row))) for row in aggregate_words.aggregate_rows(board)]
+    rows = [_table_row(tuple(map(escape, row))) for row in aggregate_words.aggregate_rows(board)]
+    head = [_table_row(aggregate_words.HEADINGS), _table_row((":--", "--:", "--:"))]
+    table = [*head, *rows, ""] if rows else []
     notes = escape(" ".join(aggregate_words.aggregate_notes(board)))
-    return [f"#### {aggregate_words.aggregate_title(board)}", "", *table, "", notes, ""]
+    return [f"#### {aggregate_words.aggregate_title(board)}", "", *table, notes, ""]
 
 
 def _claims(board: Mapping[str, Any]) -> list[str]:
@@ -148,7 +150,7 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _remarks(row: Mapping[str, Any]) -> str:
     """Return reason, stamps and declared differences in one line."""
-    parts = [row["reason"], *row["stamps"], wording.parents(row), tuning.tuned_words(row)]
+    parts = [row["reason"], *stamps_beside(row), wording.parents(row), tuning.tuned_words(row)]
     if row["varies"]:
         parts.append("varies " + ", ".join(map(str, row["varies"])))
     if costs := row.get("augmentations"):

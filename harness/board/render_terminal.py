@@ -1,7 +1,8 @@
 """The board for the end of `harness run`, as wide as the terminal is.
 
 An arm's name never wraps. Where the table is too wide, names are cut at 28 characters, then columns are left out in a
-stated order (`_order`), and a line below says which. A grid's cells stand under their values.
+stated order (`_order`), and a line below says which; verdicts are never cut, rather the names once more. A grid's cells
+stand under their values.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from harness.board import aggregate_words, claim_words, method_words, rank_words, tuning, wording
 from harness.board.cells import with_cells_in_words
 from harness.board.fit import GAP, left_out, left_out_words, table_width
+from harness.board.interim import stamps_beside
 from harness.board.wording import plain
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ Json = Mapping[str, Any]
 
 LONGEST_NAME = 28
 """Characters of an arm's name where there is no room for all."""
+_LONGEST_VERDICT = len("○ not resolved")
 _NARROWEST = 20
 """Columns to which text is wrapped however narrow the terminal is."""
 _COLUMNS = ("#", "arm", "top-1, %", "Δ top-1", "verdict", "images/s", "MiB", "FLOPs", "failed")
@@ -62,7 +65,7 @@ class TerminalBoard:
         yield from _table(board["rows"], width)
         yield Text()
         for row in board["rows"]:
-            if remarks := _remarks(row):
+            if remarks := _remarks(row, width):
                 style = _STYLES.get(row["verdict"] or "", "dim")
                 yield from hang(Text.assemble((plain(row["arm"]), style), f"  {remarks}"), 2, 4)
         yield Text()
@@ -101,6 +104,8 @@ def _table(rows: Sequence[Json], width: int) -> Iterator[Text]:
         widths["arm"] = min(widths["arm"], LONGEST_NAME)
     gone = left_out(widths, _order(rows), width)
     kept = {name: taken for name, taken in widths.items() if name not in gone}
+    # What is still too wide is the name, which stands in full beside its reason.
+    kept["arm"] -= min(max(table_width([*kept.values()]) - width, 0), kept["arm"] - 1)
     yield _line([Text(name) for name in _COLUMNS], kept, style="bold")
     yield _whole("─" * table_width([*kept.values()]))
     for values, group in groupby(zip(rows, cells, strict=True), key=lambda pair: wording.cell(pair[0])):
@@ -116,7 +121,7 @@ def _order(rows: Sequence[Json]) -> list[str]:
     """Return what may be left out, least important first. Failures, where there are some, outlast what was measured."""
     measured = ["FLOPs", "MiB", "images/s"]
     has_failed = any(row["replicates"]["failed"] for row in rows)
-    return [*([*measured, "failed"] if has_failed else ["failed", *measured]), "#", "top-1, %"]
+    return [*([*measured, "failed"] if has_failed else ["failed", *measured]), "#", "top-1, %", "Δ top-1"]
 
 
 def _cells(row: Json) -> list[Text]:
@@ -162,7 +167,9 @@ def _whole(text: str, style: str = "") -> Text:
 
 def _aggregate(board: Json) -> Iterator[Text]:
     """Yield the table over all data sets, its columns as wide as what stands in them."""
-    lines = [aggregate_words.HEADINGS, *aggregate_words.aggregate_rows(board)]
+    if not (rows := aggregate_words.aggregate_rows(board)):
+        return
+    lines = [aggregate_words.HEADINGS, *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     for number, line in enumerate(lines):
         cells = (one.ljust(width) for one, width in zip(line, widths, strict=True))
@@ -189,16 +196,17 @@ def _mebibytes(value: float | None) -> str:
     return wording.ABSENT if value is None else wording.decimal(value / 2**20, 0)
 
 
-def _remarks(row: Json) -> str:
+def _remarks(row: Json, width: int) -> str:
     """Return what is to be said of a row; empty where it is a baseline of which nothing is."""
     reason = [] if row["baseline"] else [row["reason"]]
     needs = [wording.parents(row)] if row.get("parents") else []
     # A name that the table may cut stands here in full.
-    cut = ["baseline"] if row["baseline"] and len(plain(row["arm"])) > LONGEST_NAME else []
+    room = min(LONGEST_NAME, width - GAP - _LONGEST_VERDICT)
+    cut = ["baseline"] if row["baseline"] and len(plain(row["arm"])) > room else []
     tuned = [told] if (told := tuning.tuned_words(row)) else []
     paces = [
         f"{pace['verdict']}: {pace['reason']}"
         for key in ("speed_verdict", "memory_verdict")
         if (pace := row.get(key)) and pace["verdict"] in _PACES
     ]
-    return plain("; ".join([*cut, *reason, *paces, *row["stamps"], *needs, *tuned]))
+    return plain("; ".join([*cut, *reason, *paces, *stamps_beside(row), *needs, *tuned]))

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from harness.board.digits import p_beside, ratio_within
 from harness.board.select import Record, number_at
 from harness.board.speed import MEMORY, log_ratios, noisy_of
 from harness.board.statistics import non_inferiority_p
@@ -196,13 +197,15 @@ def _reason(comparison: Comparison, words: Words, rules: Rules) -> str:
     if comparison.difference is None or comparison.p_holm is None:
         return comparison.reason
     rounds = comparison.difference.count
-    size = f"{words.measure} × {math.exp(comparison.difference.mean):.3f} over {rounds} rounds"
-    p = f"Holm p = {comparison.p_holm:.2g}"
+    ratio = math.exp(comparison.difference.mean)
+    size = f"{words.measure} × {ratio:.3f} over {rounds} rounds"
+    p = f"Holm p = {p_beside(comparison.p_holm, rules.alpha)}"
     if comparison.verdict in ("better", "worse"):
         return f"{size}, {p} ≤ {rules.alpha:g}, beyond {words.margin:.0%}{still_contains(comparison.difference, '1')}"
     if comparison.verdict == "equal":
         return f"{size}, within {words.margin:.0%} by two one-sided tests"
     if comparison.p_holm <= rules.alpha:
+        size = f"{words.measure} × {ratio_within(ratio, words.margin)} over {rounds} rounds"
         return f"{size}, significant ({p}), yet nearer to 1 than {words.margin:.0%}"
     found = (
         ""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.board.digits import p_beside, points_beside
 from harness.board.statistics import (
     Estimate,
     detectable_difference,
@@ -14,7 +15,7 @@ from harness.board.statistics import (
     holm,
     sign_flip_ps,
 )
-from harness.board.wording import counted, signed
+from harness.board.wording import counted
 from harness.suite.plan import needed_replicates
 
 DEFAULT_ALPHA = 0.05
@@ -180,14 +181,16 @@ def _judge(
     rules: Rules,
 ) -> tuple[str, str]:
     """Return the verdict and its reason."""
-    pairs = difference.count
+    pairs, p = difference.count, p_beside(p_holm, rules.alpha)
     verdict = decide(
         difference.mean, p_holm, p_equal, rules.alpha, rules.family, rules.margin, all_equal=nonzero == 0
     )
-    if verdict in ("better", "worse"):
+    is_less = verdict not in ("better", "worse")
+    change, margin = points_beside(difference.mean, rules.margin, is_less=is_less)
+    if not is_less:
         return verdict, (
-            f"{signed(difference.mean)} points over {pairs} pairs, Holm p = {p_holm:.2g} ≤ {rules.alpha:g}, "
-            f"beyond the margin of {rules.margin:.2g}{still_contains(difference, '0')}"
+            f"{change} points over {pairs} pairs, Holm p = {p} ≤ {rules.alpha:g}, "
+            f"beyond the margin of {margin}{still_contains(difference, '0')}"
         )
     if nonzero == 0:
         return verdict, f"all {pairs} pairs have the same test accuracy"
@@ -197,11 +200,8 @@ def _judge(
             f"p = {p_equal:.2g} ≤ {rules.alpha:g}/{rules.family}"
         )
     if p_holm <= rules.alpha:
-        return verdict, (
-            f"significant (Holm p = {p_holm:.2g}), yet {signed(difference.mean)} points is less than the margin "
-            f"of {rules.margin:.2g}"
-        )
-    reason = f"Holm p = {p_holm:.2g} > {rules.alpha:g} over {pairs} pairs"
+        return verdict, f"significant (Holm p = {p}), yet {change} points is less than the margin of {margin}"
+    reason = f"Holm p = {p} > {rules.alpha:g} over {pairs} pairs"
     if nonzero < rules.needed:
         reason += f", of which {nonzero} differ and {rules.needed} would have to"
     if detectable:

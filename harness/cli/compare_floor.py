@@ -74,7 +74,8 @@ def floor_note(sides: Sequence[Foreseen | None]) -> str:
         return ""
     is_paired = base.seed == candidate.seed
     needed = needed_replicates(family, alpha) if is_paired else two_sample.needed_each(alpha / family)
-    if replicates >= needed:
+    unpaired = two_sample.suffices(base.replicates, candidate.replicates, alpha / family)
+    if (replicates >= needed) if is_paired else unpaired:
         return ""
     return (
         f"note: no verdict is possible: {wording.counted(family, 'arm')} on both sides, the baseline among them, "

@@ -77,10 +77,10 @@ def compare_command(
 ) -> None:
     """Compare two results arm by arm: the candidate's accuracy against the base's, with the verdicts of a board.
 
-    Arms are matched by name, replicates by their draws; what may not be compared is named, with the entries that
-    differ. Speed and memory are shown where both were timed on one kind of machine, and not judged: that takes
-    `harness gate`, which measures side by side. With --base the suite is run at both commits first, into
-    DIR/compare/<commit>/<suite>; the same command again runs only what is missing.
+    Arms are matched by name, in two grids by their cell too, and replicates by their draws; what may not be compared
+    is named, with the entries that differ. Speed and memory are shown where both were timed on one kind of machine,
+    and not judged: that takes `harness gate`, which measures side by side. With --base the suite is run at both commits
+    first, into DIR/compare/<commit>/<suite>; the same command again runs only what is missing.
 
     Every arm is compared with itself at the other commit, the baseline too: 1, 2, 4, 7 arms take 6, 7, 8, 9 replicates
     for a verdict at alpha 0.05. With --base a note says before the first trial where there are too few.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.board.select import is_good, number_at
+from harness.board.wording import duration
 from harness.cli.earlier import Earlier, distance, earlier_runs
 from harness.record.fingerprint import host
 from harness.suite.plan import Arm, Plan
@@ -225,6 +226,11 @@ def total_hours(
         return None, unknown
     seconds = sum(count * costs[arm].seconds for arm, count in running.items() if arm in costs)
     return seconds / width / 3600, unknown
+
+
+def hours_words(hours: float) -> str:
+    """Return hours as such, or what is less than a tenth of one in the unit that suits it."""
+    return f"{hours:.2g} h" if hours >= 0.1 else duration(3600 * hours)
 
 
 def memory_of(costs: Mapping[str, Cost]) -> Json:

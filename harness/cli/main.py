@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import errno
 import sys
 import warnings
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -201,26 +202,37 @@ def _schema() -> None:
     raise typer.Exit(listing.schema())
 
 
+_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EPIPE)
+"""What a write to a stream that takes no more fails with."""
+
+
 def main() -> None:
     """Run the command line and exit."""
+    from harness.cli.output import code_of_output, complain, lose_output
+
     warnings.showwarning = _show_warning
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a stream of another encoding has no Δ
+            stream.reconfigure(errors="backslashreplace")
     code = 0
     answer_shell()
     try:
         app()
     except HarnessError as error:
-        from harness.cli.output import complain
-
         complain(str(error))
         code = error.exit_code
     except SystemExit as exit_:
         code = exit_.code if isinstance(exit_.code, int) else 0
+    except OSError as error:
+        if error.errno not in _WRITING or error.filename is not None:
+            raise
+        lose_output(error)  # help and versions are typer's to print
     try:
         sys.stdout.flush()
-    except OSError:
+    except OSError as error:
         # `| head` has what it wanted; without this the interpreter would complain as it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    sys.exit(code)
+        lose_output(error)
+    sys.exit(code or code_of_output())
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

@@ -74,7 +74,11 @@ def _lines(told: Mapping[str, Any]) -> Iterator[str]:
             [f"{beside} of them stand beside another record of the same attempt or round"] if beside else []
         )
         parts += [f"{one['weights']} weights"] if one["weights"] else []
-        parts += [f"{one['others']} trials of other studies left"] if one["others"] else []
+        parts += (
+            [f"{one['others']} trials left, of arms or replicates that are not in the plan"]
+            if one["others"]
+            else []
+        )
         parts += [f"{one['other_timings']} timings of other plans left"] if one["other_timings"] else []
         parts += [f"{len(one['damaged'])} damaged files left"] if one["damaged"] else []
         parts += [f"{len(one['misfits'])} records that contradict the plan left"] if one["misfits"] else []

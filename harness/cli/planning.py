@@ -9,9 +9,9 @@ from typing import Any
 
 from harness.board.cells import cells_in_words
 from harness.board.in_seconds import notes_of
-from harness.board.wording import counted, duration
+from harness.board.wording import counted
 from harness.cli.disk import Searched, disk_bytes, parameter_counts
-from harness.cli.forecast import costs_of, memory_of, total_hours
+from harness.cli.forecast import costs_of, hours_words, memory_of, total_hours
 from harness.cli.output import say, say_json
 from harness.cli.resolution import resolution_lines, resolution_of
 from harness.cli.running import Ready, Settings, make_ready
@@ -106,23 +106,18 @@ def _cost_lines(summary: Mapping[str, Any]) -> list[str]:
     left = (
         "unknown before the first trial (--probe times some steps of each arm)"
         if hours is None
-        else f"about {_hours(hours)} at {counted(summary['jobs'], 'trial')} at a time"
+        else f"about {hours_words(hours)} at {counted(summary['jobs'], 'trial')} at a time"
     )
     if hours is not None and without:
         left += f", without {len(without)} arms of which nothing is known ({', '.join(without[:5])})"
     if hours is not None and summary["timing_hours"]:
-        left += f", {_hours(summary['timing_hours'])} of it for the timing pass, one at a time"
+        left += f", {hours_words(summary['timing_hours'])} of it for the timing pass, one at a time"
         if any((arm["cost"] or {}).get("source") == "probe" for arm in summary["arms"]):
             left += ", longer where rounds come out noisy and are measured again"  # records know how often
     if hours is not None and (untimed := summary["timing_hours_without"]):
         left += f", without the timings of {counted(len(untimed), 'arm')} of which nothing is known"
     time = f"time: {left}; disk: about {summary['disk_bytes'] / 1e6:,.0f} MB"
     return [time, *_memory_lines(summary)]
-
-
-def _hours(hours: float) -> str:
-    """Return hours as such, or what is less than a tenth of one in the unit that suits it."""
-    return f"{hours:.2g} h" if hours >= 0.1 else duration(3600 * hours)
 
 
 def _memory_lines(summary: Mapping[str, Any]) -> list[str]:

@@ -98,6 +98,8 @@ def with_hours(told: Json | None, summary: Mapping[str, Any]) -> Json | None:
 
 def outlook_line(told: Mapping[str, Any]) -> str:
     """Return what is left of a search, in words: what `with_hours` returns."""
+    from harness.cli.forecast import hours_words
+
     replicates = f" × {told['replicates']} replicates" if told["replicates"] > 1 else ""
     counts = f"{len(told['arms'])} arms × {told['trials']} settings{replicates} = {told['total']} trials"
     then = (
@@ -105,7 +107,7 @@ def outlook_line(told: Mapping[str, Any]) -> str:
         if told["missing"]
         else "the arms below are at those that won"
     )
-    takes = f" in about {told['hours']:.2g} h" if told["missing"] and told["hours"] is not None else ""
+    takes = f" in about {hours_words(told['hours'])}" if told["missing"] and told["hours"] is not None else ""
     left = f"{told['reused']} reused, {told['missing']} to run{takes}"
     return f"tuning first ({told['method']}): {counts}, {left}; {then}"
 

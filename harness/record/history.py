@@ -2,8 +2,9 @@
 
 A plan fixes its rules before the first trial only where it was there before the first trial. The log says so in facts:
 how many of a plan's trials had a record when it was stored for the first time, which earlier plans of the folder judge
-the same trials, and which of its claims none of them made. It is only ever added to. Lines that are torn or not of this
-form say nothing, and a plan without a line (a folder older than the log) has no history.
+the same trials, which of its claims none of them made, and what the others compared beside (`other_looks`). It is only
+ever added to. Lines that are torn or not of this form say nothing, and a plan without a line (a folder older than the
+log) has no history.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ import orjson
 
 from harness.errors import StoreError
 from harness.record import files
+from harness.record.other_looks import count_other_arms, count_other_seeds
 from harness.record.plans import misfit_of, read_plan
 from harness.registry.digests import digest_json
 
 Json = dict[str, Any]
 
 _COUNTS = ("trials", "there", "judged", "judged_there")
+_LATER_COUNTS = ("other_arms", "other_seeds")
+"""What lines of before these were counted lack; it is 0 there."""
 _RULES = ("family", "alpha", "margin_points", "replicates")
 
 
@@ -47,20 +51,26 @@ def note_plan(root: Path, plan: Mapping[str, Any]) -> None:
 def history_of(root: Path, plan: str) -> Json | None:
     """Return what the log says of a plan, or None.
 
-    Of several lines (those of merged folders) the one counts by which most had been run.
+    Of several lines (those of merged folders) the one counts by which most had been run; of `other_arms` and
+    `other_seeds` the largest.
 
     Args:
         root: The results folder of one suite.
         plan: The plan's hash.
 
     Returns:
-        `{plan, at, trials, there, judged, judged_there, earlier, late_claims}`: the plan's hash; when it was stored
-        (UTC); how many trials it has and how many had a record then; the same of arms that are compared with another;
-        `earlier`, null or `{plans, family, alpha, margin_points, replicates}` of the earlier plans that judge trials of
-        this one, each rule as `[smallest, largest]`; the keys (`claim_key`) of claims that none of these made before.
+        `{plan, at, trials, there, judged, judged_there, earlier, late_claims, other_arms, other_seeds}`: the plan's
+        hash; when it was stored (UTC); how many trials it has and how many had a record then; the same of arms that are
+        compared with another; `earlier`, null or `{plans, family, alpha, margin_points, replicates}` of the earlier
+        plans that judge trials of this one, each rule as `[smallest, largest]`; the keys (`claim_keys`) of claims that
+        none of these made before; how many other arms the earlier plans beside them compared with the same baseline
+        trials; and with how many other seeds they compared arms of the same recipes.
     """
     lines = [line for line in _lines(root) if line["plan"] == plan]
-    return max(lines, key=lambda line: int(line["judged_there"]), default=None)
+    if not lines:
+        return None
+    most = max(lines, key=lambda line: int(line["judged_there"]))
+    return most | {key: max(line.get(key, 0) for line in lines) for key in _LATER_COUNTS}
 
 
 def carry_history(sources: Iterable[Path], into: Path) -> None:
@@ -77,9 +87,22 @@ def carry_history(sources: Iterable[Path], into: Path) -> None:
                 files.append_line(_path(into), orjson.dumps(line))
 
 
-def claim_key(claim: Mapping[str, Any]) -> str:
-    """Return what makes two claims the same: arms, metric and effect, whatever their names."""
-    return digest_json({key: claim.get(key) for key in ("arm", "against", "metric", "claimed")})
+def claim_keys(plan: Mapping[str, Any]) -> list[str]:
+    """Return what makes two claims the same, for each of a plan: what its arms are, metric and effect.
+
+    An arm is its first trial. Names do not tell: in a grid whose cells were put in another order they stand for others.
+    """
+    if not (claims := plan.get("claims")):
+        return []
+    trials = sorted(plan.get("trials", []), key=lambda trial: int(trial["replicate"]), reverse=True)
+    first = {trial["arm"]: trial["id"] for trial in trials}
+    return [
+        digest_json(
+            [first.get(claim.get(side)) for side in ("arm", "against")]
+            + [claim.get(key) for key in ("metric", "claimed")]
+        )
+        for claim in claims
+    ]
 
 
 def _path(root: Path) -> Path:
@@ -108,6 +131,7 @@ def _is_line(line: Any) -> bool:
     earlier, claims = line.get("earlier"), line.get("late_claims")
     return (
         all(type(line.get(key)) is int for key in _COUNTS)
+        and all(type(line.get(key, 0)) is int for key in _LATER_COUNTS)
         and (earlier is None or _is_earlier(earlier))
         and isinstance(claims, list)
         and all(isinstance(one, str) for one in claims)
@@ -128,20 +152,18 @@ def _is_earlier(value: Any) -> bool:
 
 
 def _line(root: Path, plan: Mapping[str, Any]) -> Json:
-    trials = {trial["id"]: trial["arm"] for trial in plan["trials"]}
+    trials = {trial["id"] for trial in plan["trials"]}
     judged = _judged(plan)
     there = _recorded(root, trials)
     seen = there & judged
-    earlier = list(_earlier(root, plan, trials)) if seen else []
-    arms_there = {trials[trial] for trial in there}
-    stated = {
-        key for one, late in earlier for key in map(claim_key, one.get("claims") or []) if key not in late
-    }
-    late = [
-        key
-        for claim in plan.get("claims") or []
-        if {claim.get("arm"), claim.get("against")} <= arms_there and (key := claim_key(claim)) not in stated
-    ]
+    others = list(_others(root, plan))
+    earlier = [one for one in others if seen and not _judged(one).isdisjoint(trials)]
+    told = {one["hash"] for one in earlier}
+    apart = [one for one in others if one["hash"] not in told]
+    recorded = _recorded(root, {trial["id"] for one in apart for trial in one["trials"]})
+    arms_there = {trial["arm"] for trial in plan["trials"] if trial["id"] in there}
+    late = {line["plan"]: line["late_claims"] for line in _lines(root)}
+    stated = {key for one in earlier for key in claim_keys(one) if key not in late.get(one["hash"], ())}
     return {
         "plan": plan["hash"],
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -149,8 +171,14 @@ def _line(root: Path, plan: Mapping[str, Any]) -> Json:
         "there": len(there),
         "judged": len(judged),
         "judged_there": len(seen),
-        "earlier": _ranges([one for one, _ in earlier]),
-        "late_claims": late,
+        "earlier": _ranges(earlier),
+        "late_claims": [
+            key
+            for claim, key in zip(plan.get("claims") or [], claim_keys(plan), strict=True)
+            if {claim.get("arm"), claim.get("against")} <= arms_there and key not in stated
+        ],
+        "other_arms": count_other_arms(plan, apart, recorded),
+        "other_seeds": count_other_seeds(plan, apart, recorded),
     }
 
 
@@ -183,18 +211,15 @@ def _recorded(root: Path, trials: Iterable[str]) -> set[str]:
     }
 
 
-def _earlier(
-    root: Path, plan: Mapping[str, Any], trials: Mapping[str, str]
-) -> Iterator[tuple[Json, Sequence[str]]]:
-    """Yield the plans of the folder that judge trials of this one, each with its claims that came late already."""
-    late = {line["plan"]: line["late_claims"] for line in _lines(root)}
+def _others(root: Path, plan: Mapping[str, Any]) -> Iterator[Json]:
+    """Yield the other plans of the folder that a board is made of."""
     for path in sorted((root / "plans").glob("*.json")):
         try:
             one = read_plan(path)
         except StoreError:
             continue
-        if one["hash"] != plan["hash"] and not _is_search(one) and not _judged(one).isdisjoint(trials):
-            yield one, late.get(one["hash"], ())
+        if one["hash"] != plan["hash"] and not _is_search(one):
+            yield one
 
 
 def _ranges(plans: Sequence[Mapping[str, Any]]) -> Json | None:

@@ -30,7 +30,7 @@ class Merged:
         beside: How many of `copied` stand beside another record of the same attempt or round.
         shared: Values that records refer to, written.
         weights: Weights files written.
-        others: Trials with records that are none of this study's, left where they are.
+        others: Trials with records, of arms or replicates that are not in the plan, left where they are.
         other_timings: Timings of other plans, left too: a ratio is one of arms that were timed in one pass.
         damaged: `{path, reason}` of what was left because it is not what was written.
         misfits: `{path, reason}` of what was left because it contradicts the plan, as a board would set it aside.

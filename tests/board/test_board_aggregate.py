@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 from scipy import stats
 
-from harness.board import build
+from harness.board import build, render
 from harness.board.statistics import interquartile_mean
 
 Json = dict[str, Any]
@@ -111,3 +112,44 @@ def test_the_interquartile_mean_by_hand() -> None:
     # Eight values: two are cut at either end.
     assert interquartile_mean([100.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, -100.0]) == 3.5
     assert interquartile_mean([1.0, 2.0, 6.0]) == 3.0
+
+
+def every_format(board: Json) -> list[str]:
+    console = Console(width=4000, record=True)
+    console.print(render.terminal(board))
+    return [render.markdown(board), render.html(board), render.latex(board), console.export_text()]
+
+
+@pytest.mark.parametrize("gone", ["failed", "without a record"])
+def test_why_there_are_no_figures_stands_in_their_place(inputs: Any, failing: Any, gone: str) -> None:
+    given = grid_of(inputs, 3)
+    for record in [one for one in given.records if one["arm"].endswith(".1")]:
+        if gone == "failed":
+            failing(record, "oom")
+        else:
+            given.records.remove(record)
+    board = board_of(given)
+    reason = 'no arm has a result in all 3 data sets; there is none in that of "plain.1"'
+    assert (board["aggregate"]["reason"], board["aggregate"]["arms"]) == (reason, [])
+    assert [task["baseline"] for task in board["aggregate"]["tasks"]] == ["plain", "plain.1", "plain.2"]
+    for text in every_format(board):
+        assert "ver all" in text
+        assert "No figures: no arm has a result in all 3 data sets; there is none in that of" in text
+
+
+def test_arms_that_failed_in_different_data_sets_leave_none(inputs: Any, failing: Any) -> None:
+    given = grid_of(inputs, 3)
+    for arm in ("plain", "mixup.1", "sam.2"):
+        for record in given.of(arm):
+            failing(record, "oom")
+    assert board_of(given)["aggregate"]["reason"] == "no arm has a result in all 3 data sets"
+
+
+def test_no_replicate_in_common_is_said_with_its_data_set(inputs: Any) -> None:
+    given = grid_of(inputs, 3)
+    halves = {"plain.1": range(4), "mixup.1": range(4, 8)}
+    given.records = [one for one in given.records if one["replicate"] in halves.get(one["arm"], range(8))]
+    board = board_of(given)
+    told = 'no replicate has a result of every arm in the data set of "plain.1"'
+    assert board["aggregate"]["reason"] == told
+    assert all("No figures: no replicate has a result of every arm" in text for text in every_format(board))

@@ -32,7 +32,9 @@ def classed(inputs: Any, **tests: list[dict[str, Any]]) -> Any:
 
 
 def by_class(given: Any) -> Any:
-    return by_class_of(given.plan, select(given.plan, placed_in(given.plan, attempts_of(given.records)))[0], 0.05)
+    return by_class_of(
+        given.plan, select(given.plan, placed_in(given.plan, attempts_of(given.records)))[0], 0.05
+    )
 
 
 def test_accuracy_and_its_paired_difference_are_those_of_scipy(inputs: Any) -> None:

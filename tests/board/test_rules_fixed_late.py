@@ -12,7 +12,7 @@ from rich.console import Console
 from harness.board import build, render
 from harness.board.compare import Given, compare_results
 from harness.board.render_terminal import terminal
-from harness.record.history import claim_key
+from harness.record.history import claim_keys
 
 Json = dict[str, Any]
 
@@ -108,12 +108,53 @@ def test_a_comparison_says_of_which_side_the_rules_are_late(inputs: Callable[...
 
 def test_a_claim_that_was_made_after_the_run_says_so_and_another_does_not(
     board_of: Callable[..., Json],
+    inputs: Callable[..., Any],
 ) -> None:
     claims = [
         {"name": name, "source": "s", "arm": "a", "against": "plain", "metric": "top1", "unit": "points"}
         | {"claimed": claimed, "testable": None}
         for name, claimed in (("before", 0.5), ("after", 1.0))
     ]
-    history = {**HISTORY, "late_claims": [claim_key(claims[1])]}
+    key = claim_keys({**inputs({"plain": 0.0, "a": 1.0}, 10).plan, "claims": claims})[1]
+    history = {**HISTORY, "late_claims": [key]}
     before, after = board_of(history, claims=claims)["claims"]
     assert "stated after the run" in after["reason"] and "stated after the run" not in before["reason"]
+
+
+@pytest.mark.parametrize(
+    ("looks", "stamps"),
+    [
+        ((0, 0), []),
+        (
+            (2, 0),
+            [
+                "compared before: 2 other arms of this folder were compared with the same baseline trials before this "
+                "plan was stored; the family here is 1 arm"
+            ],
+        ),
+        (
+            (1, 1),
+            [
+                "compared before: 1 other arm of this folder was compared with the same baseline trials before this "
+                "plan was stored; the family here is 1 arm",
+                "run before with another seed: arms of these recipes were compared in this folder with 1 other seed "
+                "before this plan was stored",
+            ],
+        ),
+    ],
+)
+def test_looks_at_other_arms_and_seeds_are_stamped_by_board_and_comparison(
+    board_of: Callable[..., Json], inputs: Callable[..., Any], looks: tuple[int, int], stamps: list[str]
+) -> None:
+    history = {**HISTORY, "judged_there": 0, "other_arms": looks[0], "other_seeds": looks[1]}
+    plain, board = board_of(None), board_of(history)
+    assert board["stamps"] == [*stamps, *plain["stamps"]]
+    known = {"other_arms": looks[0], "other_seeds": looks[1], "family": 1} if stamps else None
+    assert board.get("compared_before") == known
+    made = inputs({"plain": 0.0, "a": 1.0}, 10)
+    sides = [
+        Given(name, made.plan, made.records, made.timings, made.shared, history=one)
+        for name, one in (("x", None), ("y", history))
+    ]
+    notes = compare_results(*sides)["notes"]
+    assert [note for note in notes if "before this plan" in note] == [f"candidate: {one}" for one in stamps]

@@ -153,3 +153,24 @@ def test_a_plan_that_came_after_the_run_is_told_by_the_log_or_where_that_is_gone
     (store.root / "plans" / "log.jsonl").unlink()
     board = read_board(store, last)
     assert "rules_fixed_late" not in board and "run_under_other_plans" in board
+
+
+def test_a_narrow_plan_that_was_begun_elsewhere_does_not_hide_what_is_merged_into_it(
+    inputs: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Three arms run here; one of them alone begun there, so that its plan is old; then all is merged there."""
+    wide = inputs({"plain": 0.0, "a": 1.0, "b": 0.5, "c": 0.0}, 6)
+    narrow = inputs({"plain": 0.0, "a": 1.0}, 6)
+    for found in (wide, narrow):
+        for trial in found.plan["trials"]:
+            trial["id"] = trial["id"].replace("/", "-")
+    here, there = Store(tmp_path / "here" / "s"), Store(tmp_path / "there" / "s")
+    run(here, wide, with_rules(wide, 0.05))
+    mine = with_rules(narrow, 0.05)
+    narrow.records = narrow.of("a")[:1]
+    run(there, narrow, mine)
+    merge(there.root, [here.root])
+    board = read_board(there, mine)
+    assert {row["replicates"]["good"] for row in board["rows"]} == {6}
+    assert board["run_under_other_plans"]["others"] >= 5
+    assert any(stamp.startswith("run under another plan: ") for stamp in board["stamps"])

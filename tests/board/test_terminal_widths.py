@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness.board import build, render
+from harness.board import build, render, wording
 from harness.board.compare import Given, compare_results
 from harness.board.compare_render import render_markdown, render_text
 from harness.board.fit import left_out, table_width
@@ -60,7 +60,7 @@ def test_every_line_fits_and_every_arm_stands_on_one_line_in_full(inputs: Any, w
 def test_columns_are_left_out_in_the_stated_order_and_a_line_names_them(inputs: Any) -> None:
     board = board_of(inputs(EFFECTS))
     seen = []
-    for width in range(160, 53, -2):
+    for width in range(160, 39, -2):
         lines = printed(board, width)
         told = re.search(r"Left out at this width: (.*) \(they are in the files\)\.", " ".join(lines))
         gone = told[1].split(", ") if told else []
@@ -68,9 +68,32 @@ def test_columns_are_left_out_in_the_stated_order_and_a_line_names_them(inputs: 
         assert heading(lines) == shown
         if gone not in seen:
             seen.append(gone)
-    order = ["failed", "FLOPs", "MiB", "images/s", "#", "top-1"]
+    order = ["failed", "FLOPs", "MiB", "images/s", "#", "top-1", "Δ top-1"]
     assert seen == [order[:number] for number in range(len(seen))]
     assert len(seen) == len(order) + 1
+
+
+@pytest.mark.parametrize("width", [40, 44, 48])
+def test_verdicts_are_whole_on_a_narrow_terminal_and_names_are_cut(inputs: Any, width: int) -> None:
+    effects = {"plain": 0.0, "label-smoothing-of-a-tenth": 0.05, "flip-rotation-and-jitter": -3.0}
+    board = board_of(inputs(effects))
+    next(row for row in board["rows"] if "tenth" in row["arm"])["verdict"] = "not resolved"
+    lines = printed(board, width)
+    assert max(map(len, lines)) <= width
+    rule = next(number for number, line in enumerate(lines) if line.startswith("───"))
+    assert not lines[rule].endswith("…")
+    ends = {"plain": "baseline"} | {row["arm"]: wording.verdict(row) for row in board["rows"]}
+    for row, line in zip(board["rows"], lines[rule + 1 :], strict=False):
+        assert line.endswith(ends[row["arm"]])
+        assert line.startswith(row["arm"][: width - 18])
+    assert "○ not resolved" in ends.values()
+
+
+def test_a_baseline_whose_name_is_cut_on_a_narrow_terminal_stands_below_in_full(inputs: Any) -> None:
+    name = "baseline-of-27-characters-x"
+    lines = printed(board_of(inputs({name: 0.0, "a": 0.05})), 40)
+    assert any(line.startswith(f"  {name}") for line in lines)
+    assert not any(line.startswith(f"  {name}") for line in printed(board_of(inputs({name: 0.0})), 80))
 
 
 def test_failures_outlast_what_was_measured(inputs: Any, failing: Any) -> None:

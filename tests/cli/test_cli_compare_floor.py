@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from harness.board import two_sample
+from harness.board.compare_verdict import Rules, too_few
 from harness.cli import compare_floor, comparing
 from harness.cli.compare_floor import Foreseen, floor_note, foresee
 from harness.record.plans import plan_hash
@@ -56,8 +57,19 @@ def test_the_stricter_level_and_the_fewer_replicates_count() -> None:
 
 
 def test_unpaired_sides_have_a_floor_of_their_own() -> None:
-    # 2 / C(6, 3) = 0.1, 2 / C(8, 4) = 0.0286, 2 / C(10, 5) = 0.0079
-    assert [two_sample.needed_each(level) for level in (0.1, 0.05, 0.0286, 0.01)] == [3, 4, 4, 5]
+    # 2 / C(10, 5) = 0.0079, 2 / C(12, 6) = 0.0022, 2 / C(14, 7) = 0.00058; fewer than 5 know too little of a spread.
+    assert [two_sample.needed_each(level) for level in (0.1, 0.05, 0.01, 0.005, 0.001)] == [5, 5, 5, 6, 7]
+
+
+@pytest.mark.parametrize(("few", "told"), [(4, True), (5, False)])
+def test_what_is_foreseen_of_unpaired_sides_is_what_the_comparison_says(few: int, told: bool) -> None:
+    # 1 / C(44, 4) and 1 / C(45, 5) are both far below 0.05 / 20, which 5 against 5 would not reach.
+    arms = [f"a{number}" for number in range(20)]
+    note = floor_note([side(*arms, replicates=40), side(*arms, replicates=few, seed=1)])
+    assert bool(note) == told
+    assert not told or note.endswith("there are 4; give --replicates 6")
+    rules = Rules(alpha=0.05, margin=0.1, equal_margin=0.1, family=20, seed=0)
+    assert bool(too_few(None, 40, few, rules)) == told
 
 
 def test_what_a_side_will_run_comes_from_its_own_plan(

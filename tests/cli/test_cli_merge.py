@@ -71,3 +71,11 @@ def test_what_cannot_be_merged_is_refused(harness, made_results, tmp_path, argum
     assert done.returncode == code, done.stdout + done.stderr
     assert words in done.stderr
     assert len(list((tmp_path / "a" / "s" / "trials").iterdir())) == 2
+
+
+def test_trials_that_are_not_in_the_plan_are_told_as_what_they_are(harness, made_results, tmp_path):
+    made_results(tmp_path / "a" / "s", (0,))
+    made_results(tmp_path / "b" / "s", (1,))
+    (tmp_path / "b" / "s" / "trials" / "plain0.1-1").rename(tmp_path / "b" / "s" / "trials" / "other0.1-1")
+    done = harness("merge", "a/s", "b/s", "--dry-run", cwd=tmp_path)
+    assert "; 1 trials left, of arms or replicates that are not in the plan" in done.stdout

@@ -89,6 +89,7 @@ def test_the_hours_of_a_search_are_those_of_its_arms_trials():
         "tuning first (tpe): 3 arms × 3 settings × 2 replicates = 18 trials, 9 reused, 9 to run in about 0.12 h; "
         "the arms below are at their own settings"
     )
+    assert "9 to run in about 2.38 s;" in outlook_line({**line, "hours": 0.00066})
 
 
 COSTS = {"plain": 100.0, "smooth": 300.0, "teacher": 9000.0, "new": None}

@@ -239,3 +239,96 @@ def test_the_board_says_it_and_a_changed_log_is_noticed(
     path.write_bytes(b"\n".join(line for line in path.read_bytes().splitlines() if plan.encode() not in line))
     boards.rebuild(store.root, as_json=False)
     assert "rules fixed late" not in capsys.readouterr().out
+
+
+def test_other_arms_that_were_compared_with_the_same_baseline_trials_are_counted(store: Store) -> None:
+    looks = [told(store, run(store, a_plan(arm)))["other_arms"] for arm in ("a", "b", "c")]
+    assert looks == [0, 1, 2]
+    # An arm that was judged before is told of by its plan; what that plan compares is no other arm.
+    assert told(store, run(store, a_plan("a", "b", "c", alpha=0.1)))["other_arms"] == 0
+    # However many plans compare an arm, it is one.
+    assert told(store, run(store, a_plan("d", replicates=8)))["other_arms"] == 3
+
+
+def test_an_arm_of_which_no_pair_was_seen_was_not_compared(store: Store) -> None:
+    run(store, a_plan("a"), arms=("a",))
+    assert told(store, run(store, a_plan("b"), arms=("plain",)))["other_arms"] == 0
+    # By now the baseline of `a` is there; `b` was never run.
+    assert told(store, run(store, a_plan("c"), arms=()))["other_arms"] == 1
+
+
+def test_parts_of_a_plan_that_are_run_by_themselves_are_no_other_arms_of_it(store: Store) -> None:
+    run(store, a_plan("a"))
+    run(store, a_plan("b"))
+    line = told(store, run(store, a_plan("a", "b", "c")))
+    assert (line["judged_there"], line["other_arms"]) == (12, 0)
+
+
+def test_copies_of_the_baseline_and_arms_that_are_not_compared_are_no_other_arms(store: Store) -> None:
+    for key, value in (("copy_of", "plain"), ("compared", False)):
+        plan = a_plan(key)
+        plan["arms"][1][key] = value
+        run(store, {**plan, "hash": plan_hash(plan)})
+    assert told(store, run(store, a_plan("a")))["other_arms"] == 0
+
+
+def test_arms_beside_other_baseline_trials_are_no_other_arms(store: Store) -> None:
+    run(store, with_seed(a_plan("a"), 7))
+    assert told(store, run(store, a_plan("b")))["other_arms"] == 0
+
+
+def with_seed(plan: Json, seed: int) -> Json:
+    """Return a plan with another seed, hence other trials, in which every arm has a recipe of its own."""
+    plan = {**plan, "seed": seed}
+    plan["arms"] = [{**arm, "recipe": {"of": arm["name"]}} for arm in plan["arms"]]
+    plan["trials"] = [{**trial, "id": f"{trial['id']}-seed-{seed}"} for trial in plan["trials"]]
+    return {**plan, "hash": plan_hash(plan)}
+
+
+def test_arms_of_the_same_recipes_with_another_seed_are_told(store: Store) -> None:
+    first, second, third = (with_seed(a_plan("a", "b"), seed) for seed in (0, 7, 8))
+    lines = [told(store, run(store, plan)) for plan in (first, second, third)]
+    assert [line["other_seeds"] for line in lines] == [0, 1, 2]
+    assert all(line["judged_there"] == 0 == line["other_arms"] for line in lines)
+    # Neither another arm, nor the same seed once more, nor a plan that was never run.
+    assert told(store, run(store, with_seed(a_plan("c"), 9), arms=()))["other_seeds"] == 0
+    assert told(store, run(store, with_seed(a_plan("c"), 10)))["other_seeds"] == 0
+    assert told(store, run(store, with_seed(a_plan("a"), 8)))["other_seeds"] == 2
+
+
+def test_a_line_of_before_the_other_looks_were_counted_has_none(store: Store) -> None:
+    plan = run(store, a_plan("a"))
+    path = store.root / "plans" / "log.jsonl"
+    line = orjson.loads(path.read_bytes())
+    del line["other_arms"], line["other_seeds"]
+    path.write_bytes(orjson.dumps(line) + b"\n")
+    assert (told(store, plan)["other_arms"], told(store, plan)["other_seeds"]) == (0, 0)
+
+
+def test_of_two_folders_the_one_that_had_compared_more_arms_counts(store: Store, tmp_path: Path) -> None:
+    run(store, a_plan("a"))
+    late = run(store, a_plan("b"))
+    other = Store(tmp_path / "other" / "s")
+    run(other, a_plan("b"))
+    merge(other.root, [store.root])
+    assert told(other, late)["other_arms"] == 1
+
+
+def test_a_claim_follows_its_trials_not_the_names_of_its_arms(store: Store) -> None:
+    """Cells of a grid in another order: what was `a` is now `a.1`."""
+    first = a_plan("a", "a.1", claims=(a_claim("a"),))
+    swap = {"plain": "plain", "a": "a.1", "a.1": "a"}
+    trials = [{**trial, "arm": swap[trial["arm"]]} for trial in first["trials"]]
+    run(store, first)
+    swapped = {**first, "trials": trials}
+    line = told(store, run(store, {**swapped, "hash": plan_hash(swapped)}))
+    assert line["judged_there"] == 12 and len(line["late_claims"]) == 1
+    renamed = {**swapped, "claims": [a_claim("a.1")]}
+    assert told(store, run(store, {**renamed, "hash": plan_hash(renamed)}))["late_claims"] == []
+
+
+def test_a_claim_on_an_arm_that_shares_its_trials_with_another_is_late_too(store: Store) -> None:
+    run(store, a_plan("a"))
+    plan = a_plan("a", "twin", claims=(a_claim("a"),))
+    plan["trials"] = [{**trial, "id": trial["id"].replace("twin", "a")} for trial in plan["trials"]]
+    assert len(told(store, run(store, {**plan, "hash": plan_hash(plan)}))["late_claims"]) == 1

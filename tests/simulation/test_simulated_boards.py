@@ -353,6 +353,7 @@ def test_small_levels_are_found_as_promised_by_all_signs_and_by_drawn_ones(
         ((8, 8), (0.3, 0.3), ALPHA),
         ((20, 6), (0.3, 0.9), 0.08),
         ((20, 6), (0.9, 0.3), ALPHA),
+        ((40, two_sample.FEWEST), (0.3, 0.9), 0.08),
         ((5, 5), (0.3, 0.9), 0.07),
     ],
 )
