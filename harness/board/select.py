@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ class ArmTrials:
         counted: The record that counts, by replicate; a replicate that only the machine has stopped has none.
         good: Those of them that completed with a finite test accuracy.
         top1: Of the good ones the test accuracy, in points.
+        accuracies: The same as packed numbers, which a second process reads without copying what they came from.
+        test_counts: How many test examples the good ones had: one number, where all is well.
         runs: Of the good ones, where their lists of numbers lie.
         counted_rests: What the counted ones have under `rest`, each of them once, and how many have it.
         good_rests: The same of the good ones.
@@ -40,6 +43,8 @@ class ArmTrials:
     counted: dict[int, Attempt] = field(default_factory=dict)
     good: dict[int, Attempt] = field(default_factory=dict)
     top1: dict[int, float] = field(default_factory=dict)
+    accuracies: array[float] = field(default_factory=lambda: array("d"))
+    test_counts: set[int] = field(default_factory=set)
     runs: list[Run] = field(default_factory=list)
     counted_rests: list[CountedRest] = field(default_factory=list)
     good_rests: list[CountedRest] = field(default_factory=list)
@@ -48,6 +53,8 @@ class ArmTrials:
     def __post_init__(self) -> None:
         """Look at each attempt once, for all who ask later."""
         self.top1.update({at: one.top1 for at, one in self.good.items() if one.top1 is not None})
+        self.accuracies.extend(self.top1.values())
+        self.test_counts.update([one.test_count for one in self.good.values()])
         self.runs.extend(runs_of(self.good.values()))
         self.counted_rests.extend(counted_rests(self.counted.values()))
         is_same = len(self.good) == len(self.counted)

@@ -191,14 +191,14 @@ class _Tested:
 
 def _tested(trials: ArmTrials) -> _Tested:
     """Return what an arm got right; nothing where a replicate's correctness is absent, torn or not its accuracy."""
-    counts = {one.test_count for one in trials.good.values()}
-    if len(counts) != 1 or len(trials.good) < len(trials.counted):
+    top1 = trials.accuracies
+    if len(trials.test_counts) != 1 or len(top1) < len(trials.counted):
         return _Tested()
-    (count,), good = counts, trials.good.values()
+    (count,) = trials.test_counts
     rows = rows_of(trials.runs, "correct")
     if count < 2 or set(rows.lengths) != {(count + 7) // 8}:
         return _Tested()
-    hits = hits_of(bits := bits_of(rows.data, len(good)))
-    if any(abs(100.0 * own / count - (one.top1 or 0.0)) >= 1e-4 for own, one in zip(hits, good, strict=True)):
+    hits = hits_of(bits := bits_of(rows.data, len(top1)))
+    if any(abs(100.0 * own / count - one) >= 1e-4 for own, one in zip(hits, top1, strict=True)):
         return _Tested()
     return _Tested(count, list(trials.good), bits, hits)

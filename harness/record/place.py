@@ -26,8 +26,10 @@ class Places:
 
     def __init__(self, plan: Mapping[str, Any]) -> None:
         self.plan, self.suite = plan["hash"], plan.get("suite")
-        by_arm = sorted(plan["trials"], key=lambda trial: str(trial.get("arm")))
-        self.trials = {trial["id"]: trial.get("replicate") for trial in by_arm}
+        by_arm: dict[str, list[Mapping[str, Any]]] = {}
+        for trial in plan["trials"]:
+            by_arm.setdefault(str(trial.get("arm")), []).append(trial)
+        self.trials = {trial["id"]: trial.get("replicate") for arm in sorted(by_arm) for trial in by_arm[arm]}
         has_recipes = any(arm.get("recipe") for arm in plan.get("arms") or ())
         self._refs = (
             *(("recipe",) if has_recipes else ()),

@@ -145,7 +145,7 @@ def finish(
 
 def strangers_in(root: Path, places: Places) -> list[str]:
     """Return the folders of trials that neither the plan nor another one of this folder has."""
-    unknown = set(names_in(f"{root}/trials")).difference(places.trials)
+    unknown = {name for name in names_in(f"{root}/trials") if name not in places.trials}
     if unknown:  # mostly those of an earlier plan
         unknown -= trial_ids(root / "plans")
     return [name for name in unknown if not name.startswith(".") and os.path.isdir(f"{root}/trials/{name}")]  # noqa: PTH112

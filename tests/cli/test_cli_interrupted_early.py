@@ -20,6 +20,8 @@ class Sends:
             os.kill(os.getpid(), signal.{name})
         return None
 
+# Where the tests themselves run in the background, Ctrl-C is switched off, and that is inherited.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 {before}
 sys.meta_path.insert(0, Sends())
 sys.argv = ["harness", "schema"]
