@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from harness.board import build, render
+from harness.board import render
+from harness.board.leaderboard import build
 
 ARMS, REPLICATES, EPOCHS = 50, 200, 24
 SECONDS = 1.5

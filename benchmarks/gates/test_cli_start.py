@@ -1,14 +1,16 @@
-"""CPU time (user and system) of the commands that train nothing, the least of several runs.
+"""CPU time (user and system) of the commands that train nothing, the least of several runs, and seconds of `try`.
 
-Wanted: `--help` at most 0.2 s, `list` and `leaderboard` at most 0.4 s. Modules are compiled beforehand, as an
-installation has them.
+Wanted: `--help` at most 0.2 s, `list`, `show` and `leaderboard` at most 0.4 s; the README's plugin tried in 30 s.
+Modules are compiled beforehand, as an installation has them.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +78,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     ("arguments", "limit"),
-    [(("--help",), 0.2), (("list",), 0.4), (("leaderboard", "results/start"), 0.4)],
-    ids=("help", "list", "leaderboard"),
+    [
+        (("--help",), 0.2),
+        (("list",), 0.4),
+        (("show", "mixup"), 0.4),
+        (("leaderboard", "results/start"), 0.4),
+    ],
+    ids=("help", "list", "show", "leaderboard"),
 )
 def test_cpu_seconds_of_a_command(
     benchmark: Any, folder: Path, arguments: tuple[str, ...], limit: float
@@ -86,3 +93,20 @@ def test_cpu_seconds_of_a_command(
     benchmark.extra_info.update({"cpu_seconds": seconds, "limit": limit})
     print(f"{' '.join(arguments)}: {seconds:.3f} s of CPU time, at most {limit} s")
     assert seconds <= limit
+
+
+def test_seconds_of_a_try(benchmark: Any, folder: Path) -> None:
+    """The plugin of the README, as it stands there, against its baseline: the promise is half a minute."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (text,) = re.findall(r"^```python\n(.*?)^```$", readme, flags=re.M | re.S)
+    (folder / "my_trick.py").write_text(text)
+
+    def took() -> float:
+        begun = time.perf_counter()
+        command_line(folder, "try", "my_trick.py")
+        return time.perf_counter() - begun
+
+    seconds = benchmark.pedantic(took, rounds=1)
+    benchmark.extra_info.update({"seconds": seconds, "limit": 30})
+    print(f"try: {seconds:.1f} s, at most 30")
+    assert seconds <= 30

@@ -1,7 +1,5 @@
-"""The leaderboard: from a plan and its records to a board, and from a board to files."""
+"""The leaderboard: from a plan and its records to a board, and from a board to files.
 
-from harness.board import render
-from harness.board.leaderboard import build
-from harness.board.write import write
-
-__all__ = ["build", "render", "write"]
+`leaderboard.build` makes the board, `render` its texts, `write` the files. Import the modules themselves: a command
+that words an interval should not pay for the rest.
+"""

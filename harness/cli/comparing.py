@@ -7,12 +7,9 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
-
-import typer
+from typing import TYPE_CHECKING
 
 from harness.cli.compare_floor import floor_note, foresee, with_absolute_folders
-from harness.cli.options import Arms, AsJson, Data, Device, Jobs, Replicates, Results
 from harness.cli.output import complain, say, say_json
 from harness.errors import HarnessError, StoreError
 
@@ -27,13 +24,6 @@ _FORMS = """give one of
   harness compare BASE CANDIDATE                                 two result folders
   harness compare SUITE --base REVISION [--candidate REVISION]   a suite, run at two commits"""
 
-ComparePaths = Annotated[
-    list[Path],
-    typer.Argument(
-        metavar="BASE CANDIDATE | SUITE", help="Two result folders, or a suite.", show_default=False
-    ),
-]
-
 
 class CompareRefused(HarnessError):
     """A comparison that cannot be made as it was asked for."""
@@ -44,7 +34,7 @@ class CompareRefused(HarnessError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Settings:
+class Settings:
     """How a suite is run at two commits."""
 
     results: Path
@@ -55,51 +45,31 @@ class _Settings:
     device: str
 
 
-def compare_command(
-    paths: ComparePaths,
-    base: Annotated[
-        str | None, typer.Option("--base", metavar="REVISION", help="The commit to compare with.")
-    ] = None,
-    candidate: Annotated[
-        str | None,
-        typer.Option("--candidate", metavar="REVISION", help="The commit to judge; else the working tree."),
-    ] = None,
-    results: Results = Path("results"),
-    data: Data = None,
-    arms: Arms = None,
-    replicates: Replicates = None,
-    jobs: Jobs = 0,
-    device: Device = "auto",
-    written: Annotated[
-        Literal["terminal", "markdown", "json"], typer.Option("--format", help="What to print.")
-    ] = "terminal",
-    as_json: AsJson = False,
-) -> None:
-    """Compare two results arm by arm: the candidate's accuracy against the base's, with the verdicts of a board.
+def compare(
+    paths: Sequence[Path], base: str | None, candidate: str | None, settings: Settings, written: str
+) -> int:
+    """Compare two folders, or a suite's results at two commits, and print the report.
 
-    Arms are matched by name, in two grids by their cell too, and replicates by their draws; what may not be compared
-    is named, with the entries that differ. Speed and memory are shown where both were timed on one kind of machine,
-    and not judged: that takes `harness gate`, which measures side by side. With --base the suite is run at both commits
-    first, into DIR/compare/<commit>/<suite>; the same command again runs only what is missing.
+    Args:
+        paths: Two folders of results, or one suite file.
+        base: The commit to compare a suite with; None for folders.
+        candidate: The commit to judge; None for the working tree.
+        settings: How a suite is run.
+        written: "terminal", "markdown" or "json".
 
-    Every arm is compared with itself at the other commit, the baseline too: 1, 2, 4, 7 arms take 6, 7, 8, 9 replicates
-    for a verdict at alpha 0.05. With --base a note says before the first trial where there are too few.
+    Returns:
+        The exit code.
 
-    \b
-    harness compare results/before results/after
-    harness compare machine-a/tricks machine-b/tricks --format markdown
-    harness compare suite.toml --base main --replicates 10
-
-    Exit codes: 0 compared, 2 usage, 3 nothing to compare, 130 interrupted.
+    Raises:
+        CompareRefused: Where there is nothing to compare, or the words fit neither form.
     """
-    settings = _Settings(results, data, arms, replicates, jobs, device)
     if len(paths) == 2 and base is None and candidate is None:
         sides: Sequence[Given] = [_read(path) for path in paths]
     elif len(paths) == 1 and base is not None:
         sides = _run_commits(paths[0], base, candidate, settings)
     else:
         raise CompareRefused(_FORMS)
-    raise typer.Exit(_conclude(sides[0], sides[1], "json" if as_json else written))
+    return _conclude(sides[0], sides[1], written)
 
 
 def _conclude(base: Given, candidate: Given, written: str) -> int:
@@ -142,7 +112,7 @@ def _read(folder: Path, label: str | None = None, commit: str | None = None) -> 
     )
 
 
-def _run_commits(suite: Path, base: str, head: str | None, settings: _Settings) -> list[Given]:
+def _run_commits(suite: Path, base: str, head: str | None, settings: Settings) -> list[Given]:
     """Run a suite at two commits, each by its own code in an environment that serves it, and read what came out."""
     from harness.launch.gate_build import open_sides
     from harness.launch.progress import Lines
@@ -163,7 +133,7 @@ def _run_commits(suite: Path, base: str, head: str | None, settings: _Settings) 
         progress.close()
 
 
-def _run(side: Side, settings: _Settings) -> Path:
+def _run(side: Side, settings: Settings) -> Path:
     """Run the suite of one side, and return the folder of its results.
 
     Raises:
@@ -194,7 +164,7 @@ def _run(side: Side, settings: _Settings) -> Path:
     return (named or found or [results])[0]
 
 
-def _choice(settings: _Settings) -> list[str]:
+def _choice(settings: Settings) -> list[str]:
     """Return the options of `harness run` and `harness plan` that say what of a suite is run."""
     told = [] if settings.data is None else ["--data", str(settings.data.resolve())]
     told += [] if settings.arms is None else ["--arms", settings.arms]

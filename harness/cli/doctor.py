@@ -14,10 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import typer
-
 import harness
-from harness.cli.options import AsJson, Data, Results
 from harness.cli.output import say, say_json
 from harness.cli.prepared_data import gigabytes, prepared_data
 from harness.cli.requirements import (
@@ -75,22 +72,15 @@ class Finding:
     fix: str = ""
 
 
-def doctor_command(data: Data = None, results: Results = Path("results"), as_json: AsJson = False) -> None:
-    """Look at the environment, devices, data and plugins; say what is missing and how to get it.
-
-    Exits with 1 where something is broken, with 0 where only something optional is missing.
-
-    \b
-    harness doctor
-    harness doctor --data /data --json
-    """
+def diagnose(data: Path | None, results: Path, as_json: bool) -> int:
+    """Print what is here and what is missing; return 1 where something is broken, else 0."""
     findings = list(examine(data, results))
     broken = sum(one.status == "broken" for one in findings)
     if as_json:
         say_json({"broken": broken, "findings": [asdict(one) for one in findings]})
     else:
         _show(findings)
-    raise typer.Exit(1 if broken else 0)
+    return 1 if broken else 0
 
 
 def examine(data: Path | None, results: Path) -> Iterator[Finding]:

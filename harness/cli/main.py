@@ -12,9 +12,9 @@ from typing import Annotated
 import typer
 
 from harness.cli.aa_command import aa_command
-from harness.cli.comparing import compare_command
+from harness.cli.compare_command import compare_command
 from harness.cli.completion import answer_shell, completion_command
-from harness.cli.doctor import doctor_command
+from harness.cli.doctor_command import doctor_command
 from harness.cli.gate_command import gate_command
 from harness.cli.leaderboard_command import leaderboard_command
 from harness.cli.merging import merge_command
@@ -33,7 +33,7 @@ from harness.cli.options import (
     Timeout,
 )
 from harness.cli.plan_command import plan_command
-from harness.cli.reproducing import reproduce_command
+from harness.cli.reproduce_command import reproduce_command
 from harness.cli.run_command import run_command
 from harness.cli.usage import Commands
 from harness.errors import HarnessError

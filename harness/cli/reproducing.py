@@ -7,14 +7,11 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-import typer
 
-from harness.cli.options import AsJson, Data, Results
 from harness.cli.output import complain, say, say_json
-from harness.cli.usage import known_device
 from harness.errors import StoreError
 from harness.record.find import find_trial
 from harness.record.record import measured_in
@@ -26,43 +23,21 @@ if TYPE_CHECKING:
 _NOT_EQUAL = 1
 Json = dict[str, Any]
 
-TrialId = Annotated[
-    str, typer.Argument(metavar="TRIAL", help="A trial's id, or its beginning.", show_default=False)
-]
 
+def reproduce(
+    trial: str,
+    results: Path,
+    suite: Path | None,
+    data: Path | None,
+    device: str | None,
+    *,
+    run: bool,
+    as_json: bool,
+) -> int:
+    """Print what a trial takes to run again, and where asked train it again and compare; return the exit code.
 
-def reproduce_command(
-    trial: TrialId,
-    results: Results = Path("results"),
-    run: Annotated[
-        bool, typer.Option("--run", help="Train it again, in a temporary folder, and compare.")
-    ] = False,
-    suite: Annotated[
-        Path | None,
-        typer.Option(
-            "--suite", metavar="FILE", help="The suite's file, where it names plugin or weights files."
-        ),
-    ] = None,
-    data: Data = None,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            "--device", metavar="NAME", help="cpu, cuda, …; else the record's.", callback=known_device
-        ),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show what one trial takes to run again: commit, command, arm, replicate, recipe; --run trains it again.
-
-    Trained again it is compared with its record: weights, outputs and accuracy, bit for bit. Bits are the same on one
-    type of CPU and one build; where they are not, the distance is told, and in what the environments differ. The suite
-    file is not needed unless it names plugin or weights files. Ids stand in a board's JSON and HTML.
-
-    \b
-    harness reproduce 4827ef13
-    harness reproduce 4827ef13 --results results/reference --run
-
-    Exit codes: 0 shown, or equal bit for bit; 1 not equal; 2 usage, or what it takes is not here.
+    Raises:
+        StoreError: Where no record has this id, or several do.
     """
     ident, stores = find_trial(trial, results)
     told, plan = _told(ident, stores)
@@ -73,7 +48,7 @@ def reproduce_command(
     else:
         for line in _lines(told):
             say(line)
-    raise typer.Exit(0 if not run or told["again"]["equal"] else _NOT_EQUAL)
+    return 0 if not run or told["again"]["equal"] else _NOT_EQUAL
 
 
 def _told(ident: str, stores: list[Store]) -> tuple[Json, Plan]:

@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from harness.board import build, render
+from harness.board import render
+from harness.board.leaderboard import build
 from harness.board.statistics import interquartile_mean
 
 Json = dict[str, Any]

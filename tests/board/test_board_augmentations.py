@@ -10,8 +10,9 @@ from typing import Any
 import orjson
 import pytest
 
-from harness.board import build, render, write
+from harness.board import render
 from harness.board.html_preview import MOST_BYTES, preview_page
+from harness.board.leaderboard import build
 from harness.board.previews import (
     FEATURES,
     grouped,
@@ -21,6 +22,7 @@ from harness.board.previews import (
     read_preview,
     sealed,
 )
+from harness.board.write import write
 from harness.engine import preview_meter
 from harness.registry.digests import digest_bytes
 

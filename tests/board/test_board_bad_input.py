@@ -12,7 +12,8 @@ import orjson
 import pytest
 from rich.console import Console
 
-from harness.board import build, render
+from harness.board import render
+from harness.board.leaderboard import build
 from harness.record.plans import plan_hash
 from harness.record.record import canonical, seal
 from harness.record.store import Store

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import scipy.stats
 
-from harness.board import build
 from harness.board.by_class import MOST_CLASSES, by_class_of
+from harness.board.leaderboard import build
 from harness.board.select import placed_in, select
 from harness.record.attempt import attempts_of
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from harness.board import build, leaderboard
+from harness.board import leaderboard
+from harness.board.leaderboard import build
 from harness.board.write import write
 from harness.record.plans import plan_hash
 from harness.record.record import canonical, seal
@@ -23,7 +24,8 @@ turned = sys.argv[2] == "turned"
 names = os.listdir
 os.listdir = lambda path=".": sorted(names(path), reverse=turned)
 from rich.console import Console
-from harness.board import build, render
+from harness.board import render
+from harness.board.leaderboard import build
 from harness.record.store import Store
 from harness.registry.digests import digest_bytes
 store = Store(Path(sys.argv[1]))

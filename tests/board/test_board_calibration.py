@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.board import build, permutation, render
+from harness.board import permutation, render
 from harness.board.band import binomial_end, upper_end
+from harness.board.leaderboard import build
 from harness.board.permutation import split_p
 from harness.board.wording import calibration
 

@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from harness.board import build, render
+from harness.board import render
+from harness.board.leaderboard import build
 
 Json = dict[str, Any]
 

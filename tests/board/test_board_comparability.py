@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from harness.board import build, render
+from harness.board import render
 from harness.board.comparability import accuracy_entries, differing, speed_entries
+from harness.board.leaderboard import build
 
 
 def board_of(given: Any, **options: Any) -> dict[str, Any]:

@@ -13,10 +13,11 @@ import orjson
 import pytest
 from scipy import stats
 
-from harness.board import build, two_sample
+from harness.board import two_sample
 from harness.board.compare import Given, compare_results, has_compared
 from harness.board.compare_render import render_markdown, render_text
 from harness.board.compare_verdict import Row, Rules, judge_all
+from harness.board.leaderboard import build
 
 EFFECTS = {"plain": 0.0, "mixup": 0.5}
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from harness.board import build, render
+from harness.board import render
 from harness.board.compare import Given, compare_results
 from harness.board.curves import curves_of
 from harness.board.equal_compute import equal_compute_of
 from harness.board.in_seconds import NOTE, axis_of, continues
+from harness.board.leaderboard import build
 from harness.board.select import ArmTrials
 from harness.record.attempt import attempt_of
 from harness.record.packed import CURVES

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from harness.board import build, render
+from harness.board import render
+from harness.board.leaderboard import build
 
 Json = dict[str, Any]
 NEW = {

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness.board import build
+from harness.board.leaderboard import build
 from harness.board.render import csv, html, json, markdown, terminal
 
 Json = dict[str, Any]

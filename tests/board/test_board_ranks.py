@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from harness.board import build
+from harness.board.leaderboard import build
 from harness.suite.plan import needed_replicates
 
 Json = dict[str, Any]

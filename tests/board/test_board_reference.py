@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.board import build, write
+from harness.board.leaderboard import build
 from harness.board.previews import read_pictures, read_preview
+from harness.board.write import write
 from harness.record.history import history_of
 from harness.record.store import Store
 

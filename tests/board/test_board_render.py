@@ -17,8 +17,10 @@ import orjson
 import pytest
 from rich.console import Console
 
-from harness.board import build, render, write
+from harness.board import render
 from harness.board.axes import ticks
+from harness.board.leaderboard import build
+from harness.board.write import write
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -245,7 +247,7 @@ def test_ticks_are_round_and_inside() -> None:
 def test_importing_and_building_loads_no_slow_library(tmp_path: Path) -> None:
     # `harness leaderboard` has 0.4 s; numpy alone takes 0.2 and scipy.special 0.6.
     code = (
-        "import sys; from harness.board import build, render\n"
+        "import sys; from harness.board import render; from harness.board.leaderboard import build\n"
         "board = build({'suite': 's', 'arms': [], 'trials': []}, [], []); render.html(board); render.markdown(board)\n"
         "print([name for name in ('torch', 'numpy', 'scipy', 'jinja2', 'rich', 'pydantic') if name in sys.modules])"
     )

@@ -11,8 +11,9 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from harness.board import build, render
+from harness.board import render
 from harness.board.equal_compute import equal_compute_of
+from harness.board.leaderboard import build
 from harness.board.rows import BIT_EQUAL
 from harness.board.statistics import non_inferiority_p
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness.board import build, render
+from harness.board import render
+from harness.board.leaderboard import build
 
 yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
 

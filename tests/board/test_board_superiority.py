@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.board import build, power, statistics
+from harness.board import power, statistics
 from harness.board.distributions import normal_quantile, student_t_quantile, student_t_tail
+from harness.board.leaderboard import build
 
 
 def test_p_values_and_intervals_equal_scipys_to_twelve_digits() -> None:

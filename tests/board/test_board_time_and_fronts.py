@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.board import build
+from harness.board.leaderboard import build
 from harness.board.pareto import front, with_pareto
 from harness.record.attempt import SECONDS
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.board import bits, build
+from harness.board import bits
+from harness.board.leaderboard import build
 from harness.board.select import ArmTrials
 from harness.board.two_level import two_level_of
 from harness.record.attempt import attempt_of

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness.board import build, render, wording
+from harness.board import render, wording
 from harness.board.cells import cells_in_words, with_cells_in_words
+from harness.board.leaderboard import build
 
 CIFAR = {"name": "subset", "of": "cifar10", "samples": 1000, "validation": 0.1}
 SHOP = {"name": "parquet", "folder": "shop", "size": [32, 24]}

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from harness.board import build
 from harness.board.axes import WIDE
 from harness.board.chart_scatter import scatter
+from harness.board.leaderboard import build
 
 LETTERS = {"i": 3.5, "l": 3.5, "-": 4.5, "…": 12.0}
 """Pixels of a letter at 12.5 px, roughly as Arial has them; the widest of the others take 7."""

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness.board import build, render
+from harness.board import render
 from harness.board.claim_verdict import judge_claim
+from harness.board.leaderboard import build
 from harness.board.render_terminal import terminal
 from harness.board.verdict import Rules, compare
 

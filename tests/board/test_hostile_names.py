@@ -19,11 +19,12 @@ import orjson
 import pytest
 from rich.console import Console
 
-from harness.board import build, gate, render
+from harness.board import gate, render
 from harness.board.compare import Given, compare_results
 from harness.board.compare_render import render_markdown as compare_markdown
 from harness.board.compare_render import render_text as compare_text
 from harness.board.gate_render import render_json, render_junit, render_markdown, render_text
+from harness.board.leaderboard import build
 from harness.board.wording import plain
 from harness.launch.progress import Lines
 

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from markupsafe import Markup
 
-from harness.board import build, chart_cells, render
+from harness.board import chart_cells, render
 from harness.board.chart_cells import cell_by_cell, cells_of_data, colours_of, named_colours
 from harness.board.chart_profile import profiles
 from harness.board.html_classes import class_tables
 from harness.board.html_verdicts import comparability
+from harness.board.leaderboard import build
 
 
 @pytest.fixture(scope="module")

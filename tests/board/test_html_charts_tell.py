@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.board import build, render
+from harness.board import render
 from harness.board.chart_curves import CHARTS, learning_curves
 from harness.board.chart_forest import forest
 from harness.board.chart_key import curves_note, drawn_arms, key
@@ -17,6 +17,7 @@ from harness.board.chart_scatter import scatter
 from harness.board.charts import COLOURS, series, shortened
 from harness.board.html_classes import confusions
 from harness.board.html_verdicts import costs
+from harness.board.leaderboard import build
 
 
 def board_of(given: Any) -> Any:

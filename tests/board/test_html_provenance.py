@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from harness.board import build, render
+from harness.board import render
 from harness.board.data import data_of
 from harness.board.html_provenance import code_in_words, data_in_words, host_in_words, libraries_in_words
+from harness.board.leaderboard import build
 
 HOST = {
     "accuracy": {

@@ -11,7 +11,8 @@ import orjson
 import pytest
 from scipy import stats
 
-from harness.board import build, render
+from harness.board import render
+from harness.board.leaderboard import build
 
 SIX = {"plain": 0.0, "mixup": 1.0, "smoothing": 0.5, "sam": 0.02, "ema": 0.05, "slow": -2.0}
 

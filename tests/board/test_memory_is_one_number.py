@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from harness.board import build, wording
+from harness.board import wording
+from harness.board.leaderboard import build
 from harness.board.verdict import Rules, compare
 
 MIB = 2**20

@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from harness.board import build, render
+from harness.board import render
+from harness.board.leaderboard import build
 from harness.board.model_index import _number
 from harness.errors import HarnessError
 

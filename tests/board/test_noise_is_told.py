@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness.board import build, render
+from harness.board import render
 from harness.board.chart_scatter import MEMORY, scatter
+from harness.board.leaderboard import build
 from harness.board.method_words import method
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from harness.board import build, render
+from harness.board import render
 from harness.board.charts import thinned
+from harness.board.leaderboard import build
 
 SECTIONS = {
     "classes": "class_correct",

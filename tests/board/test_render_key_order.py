@@ -7,7 +7,8 @@ from typing import Any
 
 import orjson
 
-from harness.board import build, render
+from harness.board import render
+from harness.board.leaderboard import build
 
 
 def _shuffled(value: Any, draw: random.Random) -> Any:

@@ -11,8 +11,9 @@ from typing import Any
 import orjson
 import pytest
 
-from harness.board import build, render
+from harness.board import render
 from harness.board.latex_text import escape
+from harness.board.leaderboard import build
 
 SPECIALS = r"""\ { } $ & # ^ _ ~ % < > | " ' ` -- --- '' [ ] * é 中 ± − 😀 \end{table} \input{x} %"""
 

@@ -9,8 +9,9 @@ import orjson
 import pytest
 from rich.console import Console
 
-from harness.board import build, render
+from harness.board import render
 from harness.board.compare import Given, compare_results
+from harness.board.leaderboard import build
 from harness.board.render_terminal import terminal
 from harness.record.history import claim_keys
 

@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 import pytest
 
-from harness.board import build, render
+from harness.board import render
+from harness.board.leaderboard import build
 from harness.record.history import history_of
 from harness.record.merge import merge
 from harness.record.plans import plan_hash

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from harness.board import build
 from harness.board.compare import Given, compare_results
 from harness.board.html_verdicts import costs
+from harness.board.leaderboard import build
 
 
 def test_accuracies_at_equal_compute_come_with_what_makes_them_unfair(inputs: Callable[..., Any]) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness.board import build, render
+from harness.board import render
+from harness.board.leaderboard import build
 from harness.board.wording import speed, times
 
 

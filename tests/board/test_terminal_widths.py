@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness.board import build, render, wording
+from harness.board import render, wording
 from harness.board.compare import Given, compare_results
 from harness.board.compare_render import render_markdown, render_text
 from harness.board.fit import left_out, table_width
+from harness.board.leaderboard import build
 
 EFFECTS = {"plain": 0.0, "label-smoothing": 0.4, "flip-rotation-and-jitter": -3.0}
 ALL = ["#", "arm", "top-1, %", "Δ top-1", "verdict", "images/s", "MiB", "FLOPs", "failed"]

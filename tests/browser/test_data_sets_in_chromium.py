@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from harness.board import build, render
+from harness.board import render
+from harness.board.leaderboard import build
 
 pytestmark = pytest.mark.slow
 

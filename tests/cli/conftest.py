@@ -30,7 +30,7 @@ batch_size = 32
 tricks = ["label-smoothing"]
 """
 
-# Runs the command line as the console script does, and tells on the last line whether torch came in.
+# Runs the command line as the console script does, and tells on the last line which modules came in.
 PROGRAM = """
 import sys
 sys.argv[0] = "harness"
@@ -38,7 +38,7 @@ from harness.cli.main import main
 try:
     main()
 finally:
-    print("torch" in sys.modules, file=sys.stderr)
+    print(*sys.modules, file=sys.stderr)
 """
 
 
@@ -49,7 +49,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def harness(cache):
-    """Return a function that runs `harness …` and gives the finished process; `torch` tells if it was imported."""
+    """Return a function that runs `harness …` and gives the finished process, with the `modules` it imported."""
 
     def run(*arguments, cwd=None, **environment):
         settings = {**os.environ, "HARNESS_CACHE": str(cache), "OMP_NUM_THREADS": "1", **environment}
@@ -63,8 +63,9 @@ def harness(cache):
             timeout=120,
             check=False,
         )
-        done.stderr, _, torch = done.stderr.rstrip("\n").rpartition("\n")
-        done.torch = torch == "True"
+        done.stderr, _, modules = done.stderr.rstrip("\n").rpartition("\n")
+        done.modules = set(modules.split())
+        done.torch = "torch" in done.modules
         return done
 
     return run

@@ -29,7 +29,7 @@ from {entry} import main
 sys.exit(main())
 """
 
-MODULES = ["harness.cli.main", "typer", "harness.cli.doctor", "harness.registry", "harness.cli.listing"]
+MODULES = ["harness.cli.main", "typer", "harness.cli.options", "harness.registry", "harness.cli.listing"]
 
 
 def entry() -> str:

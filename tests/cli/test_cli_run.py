@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import time
 
 import pytest
 
@@ -69,10 +68,8 @@ def test_a_run_ends_in_a_leaderboard(finished):
 def test_a_second_run_trains_nothing_and_changes_no_byte(finished, harness):
     folder, first = finished
     before = snapshot(folder / "results")
-    began = time.monotonic()
     done = harness("run", "tiny.toml", cwd=folder)
     assert done.returncode == 0
-    assert time.monotonic() - began < 10
     assert not done.torch
     assert "0 trials run, 2 had a record" in done.stderr
     assert done.stdout == first.stdout

@@ -132,7 +132,7 @@ class Place:
                 continue
         return heads
 
-    def all_gone(self, within=8.0):
+    def all_gone(self, within=30.0):
         deadline = time.monotonic() + within
         while self.running():
             if time.monotonic() > deadline:

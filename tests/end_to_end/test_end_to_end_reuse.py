@@ -1,7 +1,5 @@
 """What is done is not done again, what is edited is, and neither order nor number of jobs moves a bit."""
 
-import os
-
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -59,23 +57,15 @@ def first_records(finished):
     return finished.completed()
 
 
-def cpu_seconds():
-    times = os.times()
-    return times.children_user + times.children_system
-
-
 def test_a_second_run_trains_nothing_and_leaves_every_byte(finished, first_records):
     place = finished
-    before, begun = place.snapshot(), cpu_seconds()
+    before = place.snapshot()
     done = place.run("run", "toy.toml", "--jobs", "1")
-    took = cpu_seconds() - begun
-    print(f"{took:.2f} s of CPU time, {len(before)} files")
     assert "0 trials run, 4 had a record" in done.stderr
     assert "to run" not in done.stderr
     assert place.snapshot() == before
     assert len(before) > 15
     assert place.completed() == first_records
-    assert took < 2.0
 
 
 def test_a_board_that_was_deleted_is_rebuilt_byte_for_byte(finished):

@@ -1,9 +1,7 @@
 """What the README shows works: its plugin, its suite, its commands."""
 
 import json
-import os
 import re
-import time
 import tomllib
 from pathlib import Path
 
@@ -19,19 +17,13 @@ def blocks(language):
 
 
 @pytest.mark.slow
-def test_the_plugin_of_the_readme_can_be_tried_in_half_a_minute(place):
+def test_the_plugin_of_the_readme_can_be_tried(place):
     (text,) = blocks("python")
     place.write("my_trick.py", text)
-    place.run("list")  # compiled modules are no part of it
-    began, load = time.monotonic(), os.getloadavg()[0] / (os.cpu_count() or 1)
     done = place.run("try", "my_trick.py")
-    took = time.monotonic() - began
-    print(f"{took:.1f} s at a load of {load:.1f} a core")
     assert "baseline" in done.stdout
     assert "trick-fading-smoothing" in done.stdout
     assert "2 trials run" in done.stderr
-    # The promise is for an idle machine; what else this one does is allowed for.
-    assert took < 30 * (1 + load)
     assert [path.name for path in place.folder.iterdir()] == ["my_trick.py"]
 
 

@@ -56,7 +56,7 @@ def _is_head(child):
         return False
 
 
-def all_gone(processes, within=8.0):
+def all_gone(processes, within=30.0):
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         left = [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]

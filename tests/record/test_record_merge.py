@@ -6,7 +6,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from harness.board import build, render
+from harness.board import render
+from harness.board.leaderboard import build
 from harness.errors import StoreError
 from harness.record.merge import merge
 from harness.record.plans import plan_hash

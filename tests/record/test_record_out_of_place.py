@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from harness.board import build
+from harness.board.leaderboard import build
 from harness.errors import StoreError
 from harness.record import flat
 from harness.record.plans import plan_hash
