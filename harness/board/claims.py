@@ -23,6 +23,7 @@ from harness.board.claim_verdict import beside_table, judge_claim
 from harness.board.data import has_other_test
 from harness.board.interim import rounds_planned, wait_for_replicates, wait_for_rounds
 from harness.board.proof import idle_tricks
+from harness.board.refusals import OTHER_TEST
 from harness.board.select import ArmTrials, Record, number_at
 from harness.board.speed import noisy_of
 from harness.board.speed_verdict import (
@@ -192,10 +193,8 @@ def _refusal(
             finished = counts["planned"] - counts["missing"]
             return f'no verdict: arm "{side}" is unstable: {counts["failed"]} of {finished} failed'
     own, other = claim["arm"], claim["against"]
-    if measured.arms[own].get("data") != measured.arms[other].get("data") and has_other_test(
-        plan, measured.arms[own], measured.arms[other]
-    ):
-        return "no verdict: not comparable: test data"
+    if has_other_test(plan, measured.arms[own], measured.arms[other]):
+        return f"no verdict: {OTHER_TEST}"
     varied = {"varies": [one for arm in (own, other) for one in measured.arms[arm].get("varies") or []]}
     if rows.order_differs(varied, measured.trials[own], measured.trials[other]):
         return "no verdict: not comparable: order"

@@ -32,7 +32,7 @@ def stamps_by_arm(
         other = arms.get(base, {})
         if not told.get("compared", True):
             board_rows[arm]["compared"] = False
-        elif told.get("data") != other.get("data") and has_other_test(plan, told, other):
+        elif has_other_test(plan, told, other):
             stamps[arm].append(OTHER_TEST)
     return stamps
 
@@ -40,11 +40,7 @@ def stamps_by_arm(
 def alike_of(plan: Mapping[str, Any], arms: Mapping[str, Json], against: Mapping[str, str]) -> dict[str, str]:
     """Return by arm what it is compared with example by example: itself where that was tested on other examples."""
     return {
-        arm: arm
-        if base in arms
-        and arms[arm].get("data") != arms[base].get("data")
-        and has_other_test(plan, arms[arm], arms[base])
-        else base
+        arm: arm if base in arms and has_other_test(plan, arms[arm], arms[base]) else base
         for arm, base in against.items()
     }
 

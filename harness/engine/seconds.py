@@ -132,9 +132,8 @@ class _Phase:
         if not self._left:
             return single, 1
         length = min(WINDOW, max(1, int(self._limit / single / 4)))
-        self._spent = (
-            0.0  # what the very first steps import and choose is paid once, and may take longer than the rest
-        )
+        # What the very first steps import and choose is paid once, and may take longer than the rest.
+        self._spent = 0.0
         self._warm_up(length)
         seconds, count = 0.0, 0
         while self._left and not (count and self._is_enough(seconds, count)):
