@@ -1,8 +1,15 @@
-"""The count of conformance checks, at the end of the run; a run of the battery that made none has failed."""
+"""What holds for all tests: hypothesis' settings, and the count of conformance checks at the end of a run."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples on every machine and in every run, and none fails for the time it takes: they run side by side.
+settings.register_profile(
+    "harness", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("harness")
 
 COUNTED = "conformance_checks"
 """Name of the property by which a test tells how many checks it made; it comes back from xdist's workers."""
@@ -23,6 +30,7 @@ def battery_counts(config: pytest.Config) -> list[int]:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Fail a run of the battery that made no check."""
     counts = battery_counts(session.config)
     if counts and not sum(counts) and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -20,7 +20,7 @@ from torchvision.transforms import v2
 
 from harness.contract import Batch
 from harness.engine.keys import Draws, Keys, Moment
-from harness.registry import discover
+from harness.registry.discovery import discover
 
 BATCH, ROUNDS, CLASSES = 512, 15, 10
 PER_SAMPLE: dict[str, tuple[dict[str, Any], Callable[[], Any]]] = {

@@ -30,7 +30,7 @@ from torchvision.transforms import v2
 
 from harness.engine.culprit import Owners
 from harness.engine.trial import open_run
-from harness.registry import discover
+from harness.registry.discovery import discover
 from harness.suite.prepare import prepare
 from harness.testing.jobs import TOYS, component, toy_job
 

@@ -22,7 +22,7 @@ from harness.engine.replicates import compose, step_at_once
 from harness.engine.together import run_together
 from harness.engine.trial import run_trial
 from harness.record.record import together_mode
-from harness.registry import discover
+from harness.registry.discovery import discover
 from harness.suite.plan import Job
 from harness.suite.prepare import prepare
 from harness.testing import toys

@@ -21,7 +21,7 @@ import numpy as np
 from report import findings, markdown, summarise
 
 from harness.record.fingerprint import code, host, libraries
-from harness.registry import discover
+from harness.registry.discovery import discover
 from harness.suite.prepare import default_cache, prepare
 
 HERE = Path(__file__).resolve().parent

@@ -33,7 +33,7 @@ from harness.engine.keys import Keys
 from harness.engine.precision import PRECISIONS, apply_numerics
 from harness.engine.tally import Tally
 from harness.engine.trial import open_run, train
-from harness.registry import discover
+from harness.registry.discovery import discover
 from harness.suite.load import load
 from harness.suite.plan import Job
 from harness.suite.prepare import default_cache, prepare

@@ -1,49 +1,20 @@
-"""`harness leaderboard`, and the building of a board that `run` shares with it."""
+"""`harness leaderboard`: the board that stands there, or a new one where something changed, and how it is shown."""
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from harness.board import render
-from harness.board.leaderboard import build
-from harness.board.previews import read_pictures, read_preview
-from harness.board.write import write
-from harness.cli.output import complain, say, say_json, show
-from harness.cli.tuning import refuse_search
+from harness.cli.output import say, say_json, show
 from harness.errors import StoreError
-from harness.record.history import history_of
-from harness.record.index import remember, unchanged
-from harness.record.reading import Reading, without_collecting
+from harness.record.index import unchanged
+from harness.record.reading import without_collecting
 from harness.record.store import Store
 
 _NOTHING_TO_COMPARE = 3
-
-
-def build_board(
-    plan: Mapping[str, Any], reading: Reading[Any], folder: Path, *, allow_mixed: bool = False
-) -> tuple[dict[str, Any], list[Path]]:
-    """Build the board of a plan, with the preview that `folder` holds, and write it there; return it with the paths."""
-    board = _built(plan, reading, folder, allow_mixed)
-    return board, write(board, folder, read_pictures(folder, board))
-
-
-def _built(plan: Mapping[str, Any], reading: Reading[Any], folder: Path, allow_mixed: bool) -> dict[str, Any]:
-    return build(
-        plan,
-        reading.records,
-        reading.timings,
-        reading.set_aside,
-        shared=reading.shared,
-        preview=read_preview(folder),
-        history=history_of(folder, plan["hash"]),
-        allow_mixed=allow_mixed,
-    )
 
 
 def rebuild(
@@ -89,37 +60,28 @@ def _as_before(store: Store) -> tuple[dict[str, Any], Path | None, int] | None:
 
 
 def _anew(store: Store, allow_mixed: bool) -> tuple[dict[str, Any], Path | None, int]:
-    """Read all records and build the board; write it, and remember what it was built from, where the disk lets us."""
-    # A large board is made by two processes: threads of a matrix product would only wait for each other's cores.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    plan = store.read_plan()
-    refuse_search(plan)
-    began_ns = time.time_ns()
-    reading = store.read_flat(plan)
-    board = _built(plan, reading, store.root, allow_mixed)
-    try:
-        paths = write(board, store.root, read_pictures(store.root, board))
-    except StoreError as error:
-        complain(f"note: leaderboard.* were not written, what stands there may be older: {error}")
-        return board, None, len(reading.records)
-    page = next(path for path in paths if path.suffix == ".html")
-    if not allow_mixed:
-        told = {"page": page.name, "records": len(reading.records)}
-        remember(store.root, plan["hash"], began_ns, reading.others, paths, told)
-    return board, page, len(reading.records)
+    from harness.cli.building import build_anew  # what builds boards takes a tenth of a second to import
+
+    return build_anew(store, allow_mixed)
 
 
-_RENDERERS = {"markdown": render.markdown, "latex": render.latex, "csv": render.csv, "json": render.json}
 _ENDINGS = {"markdown": "md", "latex": "tex", "csv": "csv", "json": "json", "html": "html"}
 
 
 def _text(board: Mapping[str, Any], form: str, folder: Path, arm: str | None, *, is_written: bool) -> str:
     """Return the board in a format: what stands in its file, where it has one."""
+    if is_written and form in _ENDINGS:
+        return (folder / f"leaderboard.{_ENDINGS[form]}").read_text()
+    from harness.board import render
+
     if form == "model-index":
         return render.model_index(board, arm)
-    if not is_written:
-        return render.html(board, read_pictures(folder, board)) if form == "html" else _RENDERERS[form](board)
-    return (folder / f"leaderboard.{_ENDINGS[form]}").read_text()
+    if form == "html":
+        from harness.board.previews import read_pictures
+
+        return render.html(board, read_pictures(folder, board))
+    renderers = {"markdown": render.markdown, "latex": render.latex, "csv": render.csv, "json": render.json}
+    return renderers[form](board)
 
 
 def _suite_folder(folder: Path) -> Path:

@@ -139,7 +139,8 @@ def _run(side: Side, settings: Settings) -> Path:
     Raises:
         CompareRefused: Where the run came to nothing; failed trials are results.
     """
-    from harness.registry.digests import digest_json, text_digest
+    from harness.registry.digests import digest_json
+    from harness.registry.source_digests import text_digest
 
     results = settings.results.resolve() / "compare" / side.commit[:12]
     if side.name == "candidate" and side.label == "working tree":

@@ -14,10 +14,11 @@ from harness.cli.docs import WIDTH, papers_in, slots_of, take_apart
 from harness.cli.output import complain, say, say_json
 from harness.contract import KINDS
 from harness.errors import HarnessError, PluginError, nearest
-from harness.registry import Registry, discover
+from harness.registry.discovery import discover
+from harness.registry.registry import Registry
 
 if TYPE_CHECKING:
-    from harness.registry import Entry
+    from harness.registry.entry import Entry
 
 
 _CORE_KEYS = {

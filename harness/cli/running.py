@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.cli.boards import build_board
+from harness.cli.building import build_board
 from harness.cli.disk import disk_bytes, parameter_counts
 from harness.cli.output import complain, say, show
 from harness.cli.timing_cost import rounds_left

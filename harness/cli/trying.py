@@ -12,7 +12,8 @@ from harness.cli.output import complain
 from harness.cli.running import Settings, execute, make_ready
 from harness.errors import PluginError
 from harness.record.store import Store
-from harness.registry import Entry, Registry
+from harness.registry.entry import Entry
+from harness.registry.registry import Registry
 
 _SUITE = """schema = 1
 name = "try"

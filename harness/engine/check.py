@@ -21,10 +21,10 @@ from harness.engine.precision import apply_numerics
 from harness.engine.run import Run
 from harness.engine.source import MappedImages, Source
 from harness.errors import HarnessError, PluginError
-from harness.registry import discover
+from harness.registry.discovery import discover
 
 if TYPE_CHECKING:
-    from harness.registry import Registry
+    from harness.registry.registry import Registry
     from harness.suite.plan import Job
 
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
     from harness.contract import Metric, Schedule
-    from harness.registry import Registry
+    from harness.registry.registry import Registry
     from harness.suite.plan import Job
 
 

@@ -17,7 +17,7 @@ from harness.engine.compiled import CULPRIT
 from harness.engine.contract_check import ContractError
 
 if TYPE_CHECKING:
-    from harness.registry import Registry
+    from harness.registry.registry import Registry
 
 MEMORY_WORDS = ("out of memory", "DefaultCPUAllocator", "_STATUS_ALLOC_FAILED")
 """What torch's allocators, the CUDA runtime, cuBLAS and cuDNN say in a plain RuntimeError."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from harness.contract import Backbone, Batch, Schedule
     from harness.engine.data import TrialData
     from harness.engine.precision import Forward
-    from harness.registry import Registry
+    from harness.registry.registry import Registry
     from harness.suite.plan import Job
 
 STAND_IN_STEPS = 10_000

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
     from harness.contract import Context
-    from harness.registry import Registry
+    from harness.registry.registry import Registry
 
 PLAIN = Scale()
 

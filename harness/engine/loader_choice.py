@@ -16,7 +16,7 @@ from harness.record.limits import free_host_bytes
 from harness.suite.prepare import encoded_modalities
 
 if TYPE_CHECKING:
-    from harness.registry import Registry
+    from harness.registry.registry import Registry
     from harness.suite.plan import Job
 
 ROOM_SHARE = 0.5

@@ -21,7 +21,7 @@ from harness.engine.keys import Draws, Keys, Moment
 from harness.engine.run import TrialContext
 from harness.engine.source import source_of
 from harness.errors import PluginError
-from harness.registry import discover
+from harness.registry.discovery import discover
 from harness.suite.plan import Job
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
     from harness.engine.source import Array, Rows
-    from harness.registry import Registry
+    from harness.registry.registry import Registry
 
 Functions = list[tuple[str, Callable[[Batch], Batch]]]
 

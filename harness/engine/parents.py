@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from harness.contract import Backbone
     from harness.engine.keys import Keys
     from harness.engine.run import Run
-    from harness.registry import Registry
+    from harness.registry.registry import Registry
     from harness.suite.plan import Job
 
 KEY = "harness"

@@ -14,7 +14,7 @@ from harness.suite.decoded import sample_digest
 from harness.suite.manifest import labels_digest
 
 if TYPE_CHECKING:
-    from harness.registry import Registry
+    from harness.registry.registry import Registry
     from harness.suite.plan import Job
 
     Array = np.ndarray[Any, Any]

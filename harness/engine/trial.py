@@ -27,8 +27,8 @@ from harness.engine.run import Run
 from harness.engine.seconds import in_steps, order_digest
 from harness.engine.tally import Tally
 from harness.errors import StoreError
-from harness.registry import discover
 from harness.registry.digests import digest_json
+from harness.registry.discovery import discover
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -15,8 +15,10 @@ from harness.launch.options import Options
 from harness.launch.progress import Progress
 from harness.record.record import measured_in
 from harness.record.store import Store
-from harness.registry import Registry, discover
-from harness.registry.digests import digest_file, text_digest
+from harness.registry.digests import digest_file
+from harness.registry.discovery import discover
+from harness.registry.registry import Registry
+from harness.registry.source_digests import text_digest
 from harness.suite.parents import with_parents
 from harness.suite.plan import Arm, Plan, Trial
 from harness.suite.prepare import default_cache, prepare

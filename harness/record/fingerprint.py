@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import harness
-from harness.registry.digests import digest_bytes, digest_json, text_digest
+from harness.registry.digests import digest_bytes, digest_json
+from harness.registry.source_digests import text_digest
 
 _LIBRARIES = (
     "harness-bench",

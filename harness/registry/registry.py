@@ -9,7 +9,6 @@ import pluggy
 from harness.contract import KINDS
 from harness.errors import PluginError, Problem, nearest
 from harness.registry.classes import load_class
-from harness.registry.digests import source_digest
 from harness.registry.entry import FIRST_PARTY, Entry
 from harness.registry.hooks import Hooks
 from harness.registry.messages import found, join, named, quote, reason
@@ -24,6 +23,7 @@ from harness.registry.parameters import (
     validate_core,
     validate_table,
 )
+from harness.registry.source_digests import source_digest
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

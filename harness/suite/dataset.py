@@ -11,7 +11,7 @@ from harness.contract import Dataset, Prepared, Split
 from harness.errors import DataError, HarnessError, PluginError
 
 if TYPE_CHECKING:
-    from harness.registry import Registry
+    from harness.registry.registry import Registry
 
 
 def data_of(

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from harness.errors import Problem, SuiteError
-from harness.registry import Registry
-from harness.registry.digests import text_digest
 from harness.registry.messages import quote
+from harness.registry.registry import Registry
+from harness.registry.source_digests import text_digest
 from harness.suite.choice import arms_to_run as arms_to_run
 from harness.suite.choice import chosen_arms
 from harness.suite.copies import copy_problems, is_baseline, with_copies

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.errors import Problem
-from harness.registry import Registry
 from harness.registry.digests import digest_json
 from harness.registry.messages import found, join, quote, unknown_key
+from harness.registry.registry import Registry
 from harness.suite.grid_errors import meaningless
 from harness.suite.grid_keys import Parts, parts_of, placed
 from harness.suite.merge import Layer, Node, shaped, wrap

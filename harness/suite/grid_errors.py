@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.errors import Problem, nearest
-from harness.registry import Registry
 from harness.registry.messages import listed, quote
+from harness.registry.registry import Registry
 from harness.suite.grid_keys import Parts, component_names, why_not
 from harness.suite.merge import Layer
 from harness.suite.settings import KIND_OF, SHAPES

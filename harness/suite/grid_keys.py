@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 
 from harness.errors import PluginError
-from harness.registry import Registry
 from harness.registry.entry import FIRST_PARTY
 from harness.registry.messages import listed, quote, unknown_key
 from harness.registry.parameters import CORE_KEYS, nested_kinds, parameter_names
+from harness.registry.registry import Registry
 from harness.suite.merge import Layer, Node, merge, wrap
 from harness.suite.settings import DEFAULTS, KIND_OF, SHAPES, TABLE_CLASSES, BudgetSettings
 

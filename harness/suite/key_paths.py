@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import Problem
-from harness.registry import Registry
 from harness.registry.messages import join
 from harness.registry.parameters import nested_kinds
+from harness.registry.registry import Registry
 from harness.suite.settings import HELD_EQUAL, KIND_OF, SHAPES
 
 SEARCHED = tuple(key for key in KIND_OF if key not in (*HELD_EQUAL, "metrics"))

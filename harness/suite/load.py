@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import Problem, SuiteError, nearest
-from harness.registry import Registry, discover
+from harness.registry.discovery import discover
 from harness.registry.messages import found, join, listed, printable, quote
 from harness.registry.parameters import validate_table
-from harness.registry.registry import Unresolved
+from harness.registry.registry import Registry, Unresolved
 from harness.suite.claims import read_claims
 from harness.suite.copies import copy_problems
 from harness.suite.grid import Cell, CellProblems, equal_cells, own_parents, read_grid

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.registry import Registry
+from harness.registry.registry import Registry
 from harness.suite.search_space import Space
 from harness.suite.weights import WeightsFile
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import Problem, nearest
-from harness.registry import Registry
 from harness.registry.messages import found, join, listed, printable, quote
 from harness.registry.parameters import validate_table
+from harness.registry.registry import Registry
 from harness.suite.plan import Plan
 from harness.suite.settings import KIND_OF, ROLES, ParentSettings
 from harness.suite.weights import WeightsFile, check_file, read_weights_file

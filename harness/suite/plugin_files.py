@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.errors import Problem
-from harness.registry import Registry
 from harness.registry.messages import quote
+from harness.registry.registry import Registry
 
 
 def find_plugin_files(written: object, folder: Path) -> tuple[dict[str, Path], list[Problem]]:

@@ -57,7 +57,7 @@ from harness.suite.sources import Watch, watched
 if TYPE_CHECKING:
     import numpy as np
 
-    from harness.registry import Registry
+    from harness.registry.registry import Registry
 
 FORMAT = 1
 """Counts up when what lies in a prepared folder changes, so that older folders are not opened."""

@@ -8,9 +8,9 @@ from typing import Any
 
 from harness.contract import EXCLUSIVE_STAGES
 from harness.errors import Problem
-from harness.registry import Registry
 from harness.registry.messages import found, join, named, quote
 from harness.registry.parameters import validate_table
+from harness.registry.registry import Registry
 from harness.suite.merge import Layer, Node, origins, unwrap, wrap, written
 from harness.suite.parents import parent_of, role_problems
 from harness.suite.settings import (

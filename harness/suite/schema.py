@@ -7,8 +7,9 @@ from typing import Any
 
 from harness.contract import KINDS
 from harness.errors import PluginError
-from harness.registry import Entry, Registry
+from harness.registry.entry import Entry
 from harness.registry.parameters import json_schema, nested_kinds
+from harness.registry.registry import Registry
 from harness.suite.claims import ClaimSettings
 from harness.suite.merge import INHERITED
 from harness.suite.search_space import space_schema

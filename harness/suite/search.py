@@ -14,8 +14,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import Problem, SuiteError
-from harness.registry import Registry
 from harness.registry.messages import join, quote
+from harness.registry.registry import Registry
 from harness.suite.halton import halton
 from harness.suite.key_paths import addresses, read_values, with_values
 from harness.suite.parents import parent_arms

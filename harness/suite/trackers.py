@@ -7,8 +7,8 @@ from importlib.util import find_spec
 from typing import Any
 
 from harness.errors import Problem
-from harness.registry import Registry
 from harness.registry.messages import found, join, quote
+from harness.registry.registry import Registry
 
 
 def read_trackers(written: object, registry: Registry) -> tuple[tuple[dict[str, Any], ...], list[Problem]]:

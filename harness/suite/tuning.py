@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import Problem, nearest
-from harness.registry import Registry
 from harness.registry.messages import found, join, listed, quote
 from harness.registry.parameters import validate_table
+from harness.registry.registry import Registry
 from harness.suite.key_paths import addresses, with_values
 from harness.suite.search import quasi_random_settings, setting_count, told, trial_name
 from harness.suite.search_space import Domain, Range, Space, ends_of, read_space

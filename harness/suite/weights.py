@@ -10,9 +10,9 @@ from typing import Any
 import orjson
 
 from harness.errors import PluginError
-from harness.registry import Registry
 from harness.registry.digests import digest_file, digest_json
 from harness.registry.messages import quote
+from harness.registry.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from harness.engine.precision import apply_numerics
 from harness.engine.run import Run
 from harness.engine.tally import Tally
 from harness.engine.trial import judge, run_trial, train
-from harness.registry import discover
 from harness.registry.digests import digest_json
+from harness.registry.discovery import discover
 from harness.suite.recipe import incompatible
 from harness.testing import probes
 from harness.testing.jobs import TOYS, component, toy_job, toy_recipe, write_toy_data

@@ -65,7 +65,7 @@ NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from(
 
 
 @given(st.lists(NUMBERS, min_size=65, max_size=140), st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_sum_is_the_float_next_to_the_true_one(values: list[float], is_cancelled: bool) -> None:
     """Against fractions, which do not round; half of them with sums that are all but gone."""
     if is_cancelled:

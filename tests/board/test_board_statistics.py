@@ -34,7 +34,7 @@ def test_sign_flip_equals_scipy_permutation_test(count: int) -> None:
     assert statistics.sign_flip_p(values) == pytest.approx(float(expected.pvalue), abs=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(-6, 6), min_size=1, max_size=9))
 def test_sign_flip_equals_an_enumeration_in_whole_numbers(values: list[int]) -> None:
     nonzero = [value for value in values if value]

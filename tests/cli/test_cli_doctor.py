@@ -45,7 +45,7 @@ def test_data_sets_are_told_by_their_folders(no_torch, tmp_path):
 
 
 def test_the_folders_are_those_that_the_plugins_look_for(tmp_path):
-    from harness.registry import discover
+    from harness.registry.discovery import discover
 
     registry = discover(allow="first-party")
     for name in doctor._PLACES:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.board import render
-from harness.cli import boards
+from harness.cli import boards, building
 from harness.errors import StoreError
 from harness.record.store import Store
 
@@ -46,4 +46,4 @@ def test_a_run_whose_board_cannot_be_written_fails(folder: Path) -> None:
     store = Store(folder)
     plan = store.read_plan()
     with pytest.raises(StoreError, match="cannot be written"):
-        boards.build_board(plan, store.read(plan), folder)
+        building.build_board(plan, store.read(plan), folder)

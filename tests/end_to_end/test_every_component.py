@@ -13,7 +13,7 @@ import pytest
 
 from harness.contract import KINDS
 from harness.contract.hooks import HookSpecs
-from harness.registry import discover
+from harness.registry.discovery import discover
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "torchvision", "timm", "sklearn", "pyarrow", "scipy", "numpy")

@@ -29,7 +29,7 @@ def test_by_hand() -> None:
     assert train.tolist() == [0, 1, 4, 5, 6]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=60), st.floats(0, 0.9), st.integers(0, 9))
 def test_no_image_is_on_both_sides_and_none_is_lost(numbers: list[int], share: float, seed: int) -> None:
     sources = np.array(numbers)
@@ -44,7 +44,7 @@ def test_no_image_is_on_both_sides_and_none_is_lost(numbers: list[int], share: f
         assert (labels[validation] == label).sum() == round(share * images)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=60), st.floats(0, 0.9))
 def test_where_every_sample_is_its_own_image_sources_change_nothing(labels: list[int], share: float) -> None:
     one, other = (

@@ -24,7 +24,7 @@ from harness.engine.parents import load_parents
 from harness.engine.together import run_together
 from harness.engine.trial import open_run, run_trial
 from harness.errors import HarnessError, StoreError
-from harness.registry import discover
+from harness.registry.discovery import discover
 from harness.suite.plan import Job
 from harness.testing.jobs import TOYS, component, toy_recipe
 

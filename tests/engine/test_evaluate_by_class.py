@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from harness.engine.evaluate import CONFUSION_CLASSES, by_class
-from harness.registry import discover
+from harness.registry.discovery import discover
 
 metrics = pytest.importorskip("sklearn.metrics")
 

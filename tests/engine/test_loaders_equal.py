@@ -16,7 +16,7 @@ from harness.engine.culprit import Owners
 from harness.engine.loader_choice import choose
 from harness.engine.run import Run
 from harness.engine.trial import open_run, run_trial
-from harness.registry import discover
+from harness.registry.discovery import discover
 from harness.suite.plan import Job
 from harness.suite.prepare import prepare
 from harness.testing.jobs import TOYS, component, toy_job

@@ -20,7 +20,7 @@ import pytest
 from harness.engine.check import check_arm
 from harness.engine.trial import run_trial
 from harness.errors import PluginError
-from harness.registry import discover
+from harness.registry.discovery import discover
 from harness.suite.plan import Job
 from harness.suite.prepare import prepare
 from harness.testing.jobs import TOYS, component, toy_job

@@ -11,7 +11,7 @@ from harness.engine.preview_meter import FEATURES, distances, features, summary,
 numbers = st.lists(st.integers(-300, 300).map(lambda n: n / 4), min_size=1, max_size=30)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(numbers, numbers)
 def test_the_distance_is_that_of_scipy_whatever_the_sizes(one: list[float], other: list[float]) -> None:
     found = wasserstein(np.array(one, np.float32), np.array(other, np.float32))

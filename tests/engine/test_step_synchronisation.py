@@ -15,7 +15,8 @@ from harness.engine.culprit import Owners
 from harness.engine.first import first_step
 from harness.engine.loop import steps
 from harness.engine.trial import open_run
-from harness.registry import FIRST_PARTY, discover
+from harness.registry.discovery import discover
+from harness.registry.entry import FIRST_PARTY
 from harness.suite.plan import Job
 from harness.testing.jobs import TOYS
 

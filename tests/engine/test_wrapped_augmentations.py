@@ -12,7 +12,7 @@ from harness.engine.first import first_step
 from harness.engine.loader_choice import in_loader
 from harness.engine.trial import open_run, run_trial
 from harness.errors import PluginError
-from harness.registry import discover
+from harness.registry.discovery import discover
 from harness.suite.plan import Job
 from harness.suite.recipe import incompatible
 from harness.testing.jobs import TOYS, component

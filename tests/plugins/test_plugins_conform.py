@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from harness.contract import Stage
-from harness.registry import FIRST_PARTY, Entry, discover
+from harness.registry.discovery import discover
+from harness.registry.entry import FIRST_PARTY, Entry
 from harness.testing.conformance import BATCH_NORM, conform
 from harness.testing.documentation import documentation_gaps
 from harness.testing.jobs import component

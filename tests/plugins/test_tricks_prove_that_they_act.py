@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from harness.registry import FIRST_PARTY, discover
+from harness.registry.discovery import discover
+from harness.registry.entry import FIRST_PARTY
 from harness.testing.conformance import BATCH_NORM
 from harness.testing.jobs import component
 from harness.testing.trials import Trials

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import PluginError
-from harness.registry import discover
+from harness.registry.discovery import discover
 
 F = "@dataclass(frozen=True)\n"
 BIND = "    def bind(self, ctx): ..."

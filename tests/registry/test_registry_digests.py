@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.registry import discover
-from harness.registry.digests import digest_json, source_digest, text_digest
+from harness.registry.digests import digest_json
+from harness.registry.discovery import discover
+from harness.registry.source_digests import source_digest, text_digest
 
 SOURCE = '''
 """Doc."""

@@ -7,7 +7,7 @@ import pytest
 
 from harness.contract import KINDS
 from harness.errors import PluginError
-from harness.registry import discover
+from harness.registry.discovery import discover
 
 TOY = """
 @dataclass(frozen=True)

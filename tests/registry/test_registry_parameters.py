@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.registry import Registry, discover
+from harness.registry.discovery import discover
+from harness.registry.registry import Registry
 
 BODY = """
 @dataclass(frozen=True)

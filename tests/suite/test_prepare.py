@@ -363,7 +363,7 @@ def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
 
 
 def test_first_party_digits_and_a_subset_of_them_come_through_the_registry(tmp_path):
-    from harness.registry import discover
+    from harness.registry.discovery import discover
 
     torch_was_there = "torch" in sys.modules
     registry = discover()

@@ -13,7 +13,7 @@ import pytest
 
 from harness.contract import Dataset, Prepared, Split
 from harness.errors import DataError
-from harness.registry import discover
+from harness.registry.discovery import discover
 from harness.suite.prepare import prepare
 
 RANDOM = np.random.default_rng(5)

@@ -104,7 +104,7 @@ def test_the_document_itself_is_good() -> None:
     assert isinstance(loaded(written(GOOD)), Suite)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.sampled_from(places(GOOD)[1:]), junk, st.booleans())
 def test_whatever_stands_somewhere_is_taken_or_told_with_its_line(
     path: tuple[Any, ...], value: Any, drop: bool

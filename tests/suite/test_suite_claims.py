@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 
 from harness.errors import Problem
-from harness.registry import discover
+from harness.registry.discovery import discover
 from harness.suite.expand import expand
 from harness.suite.load import Suite, load
 from harness.suite.schema import suite_schema

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from harness.errors import SuiteError
-from harness.registry import discover
+from harness.registry.discovery import discover
 from harness.suite.expand import expand
 from harness.suite.load import Suite, load
 from harness.suite.plan import Plan

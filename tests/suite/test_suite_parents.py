@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from harness.errors import Problem, SuiteError
-from harness.registry import discover
+from harness.registry.discovery import discover
 from harness.suite.expand import arms_to_run, expand
 from harness.suite.load import Suite, load
 from harness.suite.parents import circles, layers_of, with_parents

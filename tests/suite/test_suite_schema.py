@@ -6,7 +6,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from harness.registry import discover
+from harness.registry.discovery import discover
 from harness.suite.schema import suite_schema
 
 GOOD = """

@@ -12,7 +12,7 @@ import pytest
 
 from harness.contract import Tracker
 from harness.errors import Problem
-from harness.registry import discover
+from harness.registry.discovery import discover
 from harness.suite.expand import expand
 from harness.suite.load import load
 from harness.suite.schema import suite_schema

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import qmc
 
-from harness.registry import discover
+from harness.registry.discovery import discover
 from harness.suite.expand import expand
 from harness.suite.halton import halton, permutation, primes
 from harness.suite.key_paths import SEARCHED, addresses, read_values, table_of, with_values

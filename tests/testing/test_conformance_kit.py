@@ -12,7 +12,7 @@ import pytest
 
 from harness.contract import Trick
 from harness.engine.keys import Keys
-from harness.registry import discover
+from harness.registry.discovery import discover
 from harness.registry.registry import Registry
 from harness.testing.conformance import NonConformance, conform
 from harness.testing.documentation import documentation_gaps

@@ -73,7 +73,7 @@ def test_all_shifts_are_equally_likely(context):
     assert ((counts - 1000) ** 2 / 1000).sum() < 26.1  # chi-square, 8 degrees of freedom, p = .001
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     size=st.integers(1, 20), height=st.integers(1, 12), width=st.integers(1, 12),
     row=st.floats(0, LARGEST_DRAW, width=32), column=st.floats(0, LARGEST_DRAW, width=32),

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from harness.contract import Augmentation, Batch
-from harness.registry import discover
+from harness.registry.discovery import discover
 from harness.suite.recipe import incompatible
 from harness_plugins.augmentations.cutmix import CutMix
 from harness_plugins.augmentations.mixup import Mixup

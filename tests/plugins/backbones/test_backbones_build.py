@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from harness.contract import Backbone, DataInfo
-from harness.registry import discover
+from harness.registry.discovery import discover
 from harness_plugins.backbones.resnet_cifar import ResNetCifar
 from harness_plugins.backbones.simple_cnn import SimpleCnn
 from harness_plugins.backbones.small_input import patch_size

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.contract import Dataset, Images, Prepared, Split
-from harness.registry import discover
+from harness.registry.discovery import discover
 from harness_plugins.datasets.imbalance import Imbalance, class_sizes
 
 
@@ -119,7 +119,7 @@ def test_the_seed_alone_decides_which():
     assert kept(factor=10) == kept(factor=10) != kept(factor=10, seed=1)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.floats(1, 40), st.floats(1, 40))
 def test_those_of_a_larger_factor_are_among_those_of_a_smaller(one, other):
     assert set(kept(factor=max(one, other))) <= set(kept(factor=min(one, other)))

@@ -11,7 +11,7 @@ from scipy import stats
 from sklearn.metrics import confusion_matrix
 
 from harness.contract import Dataset, Prepared, Split
-from harness.registry import discover
+from harness.registry.discovery import discover
 from harness_plugins.datasets.label_noise import LabelNoise, flipped
 
 
@@ -65,7 +65,7 @@ def test_wrong_labels_are_spread_evenly_over_the_others():
     assert stats.chisquare(counted[1:]).pvalue > 1e-4
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=80), st.floats(0, 1), st.floats(0, 1))
 def test_the_wrong_labels_of_a_smaller_rate_are_among_those_of_a_larger(labels, one, other):
     true = np.array(labels, np.int64)

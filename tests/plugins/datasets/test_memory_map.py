@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from harness.registry import discover
+from harness.registry.discovery import discover
 from harness_plugins.datasets.image_folder import ImageFolder
 from harness_plugins.datasets.memory_map import MemoryMap
 from harness_plugins.datasets.mnist import Mnist

@@ -8,7 +8,7 @@ from pyarrow import parquet
 
 from harness.contract import DamagedImage
 from harness.errors import DataError
-from harness.registry import discover
+from harness.registry.discovery import discover
 from harness.suite.damaged import leave_out_damaged
 from harness.suite.prepare import prepare
 from harness_plugins.datasets.parquet import Parquet

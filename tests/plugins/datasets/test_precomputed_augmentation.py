@@ -20,7 +20,7 @@ from harness.contract import (
     Split,
     Stage,
 )
-from harness.registry import discover
+from harness.registry.discovery import discover
 from harness_plugins.augmentations.cutout import Cutout
 from harness_plugins.augmentations.horizontal_flip import HorizontalFlip
 from harness_plugins.augmentations.mixup import Mixup

@@ -75,7 +75,7 @@ def test_more_than_there_is_is_refused_with_counts():
         kept(samples=101)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=80), st.data())
 def test_the_total_is_exact_and_no_class_is_off_by_one_or_more(labels, data):
     samples = data.draw(st.integers(1, len(labels)))

@@ -18,7 +18,7 @@ from harness.engine.loop import steps
 from harness.engine.run import Run
 from harness.engine.trial import open_run, run_trial
 from harness.errors import PluginError
-from harness.registry import discover
+from harness.registry.discovery import discover
 from harness.suite.plan import Job
 from harness.suite.recipe import incompatible
 from harness.testing.jobs import component, toy_job, toy_recipe, write_toy_data

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from harness.contract import Batch
-from harness.registry import discover
+from harness.registry.discovery import discover
 from harness_plugins.tricks.knowledge_distillation import KnowledgeDistillation
 
 # Divided by 2, ln 9 is ln 3: shares 3/4 and 1/4. Divided by 2, ln 4 is ln 2: shares 2/3 and 1/3.
