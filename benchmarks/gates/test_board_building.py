@@ -1,5 +1,7 @@
 """How long the board of 10,000 records takes (50 arms × 200 replicates): the issue asks for under 3 s in all.
 
+Read, built and rendered, each by itself.
+
 In CPU time, so that what else the machine does counts for less.
 """
 
@@ -7,15 +9,18 @@ from __future__ import annotations
 
 import random
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.board import render
 from harness.board.leaderboard import build
+from harness.record.record import canonical, seal
+from harness.record.store import Store
 
 ARMS, REPLICATES, EPOCHS = 50, 200, 24
-SECONDS = 1.5
+READ_SECONDS, SECONDS = 1.0, 1.5
 
 Json = dict[str, Any]
 
@@ -81,6 +86,24 @@ def study() -> tuple[Json, list[Json]]:
         ],
     }
     return plan, [record(arm, replicate) for arm in range(ARMS) for replicate in range(REPLICATES)]
+
+
+@pytest.mark.benchmark(group="board", timer=time.process_time)
+def test_ten_thousand_records_are_read_in_time(benchmark: Any, tmp_path: Path) -> None:
+    """Each a file of about 4 KB, most of it which examples are right."""
+    plan = {"hash": "p", "suite": "s", "trials": []}
+    for number in range(ARMS * REPLICATES):
+        place = {"trial": f"{number:05}", "arm": "plain", "replicate": number}
+        plan["trials"].append({"id": place["trial"], "arm": "plain", "replicate": number})
+        body = {**record(0, number), **place, "plan": "p", "suite": "s", "refs": {}}
+        body["results"]["test"]["correct_bits"] = "A" * 3500
+        folder = tmp_path / "s" / "trials" / place["trial"]
+        folder.mkdir(parents=True)
+        (folder / "0.json").write_bytes(canonical(seal(body)))
+    store = Store(tmp_path / "s")
+    reading = benchmark.pedantic(store.read, args=(plan,), rounds=3, warmup_rounds=1)
+    assert len(reading.records) == ARMS * REPLICATES
+    assert benchmark.stats.stats.median < READ_SECONDS
 
 
 @pytest.mark.benchmark(group="board", timer=time.process_time)

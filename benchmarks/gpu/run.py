@@ -132,7 +132,7 @@ def main() -> int:
             archive.add(
                 out / "results",
                 "results",
-                filter=lambda member: None if member.name.endswith(".lock") else member,
+                filter=_without_locks,
             )
     print((out / "summary.md").read_text())
     statuses = {part["status"] for part in ended}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import orjson
@@ -37,17 +37,25 @@ class Comparable(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Group(Generic[T]):
-    """What is alike: its entries, its members, and where in the plan the first of them stands."""
+    """What is alike.
+
+    Attributes:
+        entries: In what it is alike.
+        members: What is alike.
+        place: Where in the plan the first of them stands.
+        unlike: Names of the entries that contradict the plan; where there are any, it counts on request only.
+    """
 
     entries: Mapping[str, Any]
     members: list[T]
     place: tuple[int, int]
+    unlike: frozenset[str]
 
 
 def group_alike(
     batches: Iterable[Group[T]], counted: str, word: str, allow_mixed: bool
 ) -> tuple[Comparable[T], list[Group[T]]]:
-    """Put what is alike into one group, and keep the largest; return it with the groups that are shown.
+    """Put what is alike into one group, and keep the largest that is as planned; return it with the groups shown.
 
     Args:
         batches: What is grouped, in batches whose members are known to be alike.
@@ -58,17 +66,25 @@ def group_alike(
     found: dict[bytes, Group[T]] = {}
     for batch in batches:
         kind = orjson.dumps(batch.entries, option=orjson.OPT_SORT_KEYS)
-        own = found.setdefault(kind, Group(batch.entries, [], batch.place))
+        own = found.setdefault(kind, Group(batch.entries, [], batch.place, batch.unlike))
         own.members.extend(batch.members)
         if batch.place < own.place:
-            found[kind] = Group(own.entries, own.members, batch.place)
+            found[kind] = replace(own, place=batch.place)
     groups = sorted(
-        found.values(), key=lambda group: (-len(group.members), group.place, digest_json(group.entries))
+        found.values(),
+        key=lambda group: (
+            bool(group.unlike),
+            -len(group.members),
+            group.place,
+            digest_json(group.entries),
+        ),
     )
-    shown = groups if allow_mixed else groups[:1]
+    shown = groups if allow_mixed else [group for group in groups[:1] if not group.unlike]
     left_out = sum(len(group.members) for group in groups[len(shown) :])
     mixed = len(shown) > 1
-    names = _unlike_names(groups)
+    # Where nothing is as planned, the plan is what all are unlike.
+    told = groups if shown else [*map(_as_planned, groups[:1]), *groups]
+    names = _unlike_names(told)
     listed = [
         {
             "fingerprint": digest_json(group.entries)[:12],
@@ -79,8 +95,13 @@ def group_alike(
         for number, group in enumerate(groups)
     ]
     kept = [one for group in shown for one in group.members]
-    notes = _notes(groups, names, left_out, word, mixed)
+    notes = _notes(told, names, left_out, word, mixed)
     return Comparable(kept, listed, left_out, notes, mixed), shown
+
+
+def _as_planned(group: Group[T]) -> Group[T]:
+    entries = {name: value for name, value in group.entries.items() if name not in group.unlike}
+    return Group(entries, [], group.place, frozenset())
 
 
 def _unlike_names(groups: Sequence[Group[Any]]) -> list[str]:
@@ -100,7 +121,5 @@ def _notes(
     if mixed:
         pooled = f"mixed {what}: {total} {word}s of {len(groups)} kinds that may not be compared are pooled on request"
         return [f"{pooled} (they differ in {entries})"]
-    return [
-        f"{what}: {left_out} of {total} {word}s left out, they may not be compared with the others "
-        f"(they differ in {entries})"
-    ]
+    why = "may not be compared with the others" if left_out < total else "are not what the plan says"
+    return [f"{what}: {left_out} of {total} {word}s left out, they {why} (they differ in {entries})"]

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from harness.board.columns import numpy_of
+
 _FEW = 64
 """Rows up to which Python's whole numbers are as fast."""
 
@@ -33,7 +35,7 @@ def taking(bits: Bits, places: Sequence[int]) -> Bits:
     """Return the rows at `places`."""
     if len(places) == len(bits):  # nearly always
         return bits
-    if numpy := _numpy_of(bits):
+    if numpy := numpy_of(bits):
         found: Bits = numpy.take(bits, places, axis=0)
         return found
     return [bits[place] for place in places]
@@ -41,7 +43,7 @@ def taking(bits: Bits, places: Sequence[int]) -> Bits:
 
 def hits_of(bits: Bits) -> list[int]:
     """Return how many bits of each row are set."""
-    if numpy := _numpy_of(bits):
+    if numpy := numpy_of(bits):
         found: list[int] = numpy.bitwise_count(bits).sum(axis=1, dtype=numpy.int64).tolist()
         return found
     return [row.bit_count() for row in bits]
@@ -49,14 +51,14 @@ def hits_of(bits: Bits) -> list[int]:
 
 def unlike(bits: Bits, others: Bits) -> int:
     """Return in how many bits two tables of one shape differ."""
-    if (numpy := _numpy_of(bits)) and _numpy_of(others):
+    if (numpy := numpy_of(bits)) and numpy_of(others):
         return int(numpy.bitwise_count(numpy.bitwise_xor(bits, others)).sum(dtype=numpy.int64))
     return sum((one ^ two).bit_count() for one, two in zip(_numbers(bits), _numbers(others), strict=True))
 
 
 def column_counts(bits: Bits) -> list[int]:
     """Return how many rows have each bit set, as binary digits: the k-th number holds every column's digit of 2^k."""
-    if numpy := _numpy_of(bits):
+    if numpy := numpy_of(bits):
         return [number for digit in _summed(numpy, bits) for number in _numbers(digit)]
     digits: list[int] = []
     for row in bits:
@@ -81,11 +83,6 @@ def products(counts: Sequence[int], others: Sequence[int]) -> int:
 def _numbers(bits: Bits) -> list[int]:
     """Return rows as Python's whole numbers."""
     return bits if isinstance(bits, list) else [int.from_bytes(row.tobytes(), "big") for row in bits]
-
-
-def _numpy_of(bits: Bits) -> Any:
-    """Return numpy where a table is an array of it; else None."""
-    return None if isinstance(bits, list) else sys.modules["numpy"]
 
 
 def _summed(numpy: Any, words: Any) -> list[Any]:

@@ -18,7 +18,7 @@ from harness.board.copy_speed import not_judged, ratio_of, why_no_speed
 from harness.board.interim import rounds_planned
 from harness.board.permutation import LEVEL, Labels, Split, split_p, whole_columns
 from harness.board.rows import equals_baseline
-from harness.board.select import ArmTrials, Record, number_at, value_at
+from harness.board.select import ArmTrials, Record, amount_at, number_at, value_at
 from harness.board.speed_verdict import memory_ratios, speed_ratios
 from harness.board.statistics import mean_of, median_of
 from harness.board.verdict import Rules
@@ -199,7 +199,7 @@ def _round_split(rounds: Mapping[str, Mapping[int, Record]], seed: int) -> Json:
         arm: {
             number: math.log(speed)
             for number, timing in timings.items()
-            if (speed := number_at(timing, "images_per_second")) is not None and speed > 0
+            if (speed := amount_at(timing, "images_per_second"))
         }
         for arm, timings in sorted(rounds.items())
     }

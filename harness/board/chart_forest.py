@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from harness.board import wording
+from harness.board import method_words, wording
 from harness.board.axes import SLIM, WIDE, Scale, axis_x
 from harness.board.charts import (
     Json,
@@ -16,7 +16,6 @@ from harness.board.charts import (
     kind_of,
     mark,
     padded,
-    shorten,
     shortened,
     whisker,
     width_of,
@@ -33,7 +32,9 @@ ACROSS_ZERO = (
 
 
 def forest(board: Json, *, is_slim: bool = False) -> Markup:
-    """Draw each arm's difference from its baseline with its simultaneous interval, over the band of the margin.
+    """Draw each arm's difference from its baseline with its simultaneous interval, over the bands of the margins.
+
+    Where equality was tested against a margin of its own there are two bands, and the narrower is the darker.
 
     Args:
         board: The board.
@@ -43,7 +44,7 @@ def forest(board: Json, *, is_slim: bool = False) -> Markup:
     rows = [row for _, group in cells for row in group]
     if not rows:
         return EMPTY
-    margin = board["settings"]["margin_points"]
+    margin, equal = board["settings"]["margin_points"], method_words.equal_margin(board["settings"])
     headed = len(cells) > 1
     arms, length = [row["arm"] for row in rows], 18 if is_slim else 30
     names = dict(zip(arms, shortened(arms, length), strict=True))
@@ -51,28 +52,40 @@ def forest(board: Json, *, is_slim: bool = False) -> Markup:
     left = SLIM_EDGE if is_slim else 24.0 + max(map(width_of, names.values()))
     right = width - (SLIM_EDGE if is_slim else RIGHT)
     bottom = TOP + line * (len(rows) + headed * len(cells))
-    x = Scale(*_bounds([row["difference"] for row in rows], margin), left, right)
+    x = Scale(*_bounds([row["difference"] for row in rows], margin, equal), left, right)
+    bands = [
+        tag("rect", x=x(-half), y=TOP, width=x(half) - x(-half), height=bottom - TOP, class_="band")
+        for half in sorted({margin, equal}, reverse=True)
+    ]
     parts = [
-        tag("rect", x=x(-margin), y=TOP, width=x(margin) - x(-margin), height=bottom - TOP, class_="band"),
-        *axis_x(x, TOP, bottom, signed=True),
+        *bands,
+        *axis_x(x, TOP, bottom, signed=True, right=width),
         tag("line", x1=x(0), x2=x(0), y1=TOP, y2=bottom, class_="zero"),
     ]
     y = TOP + line / 2
     for name, group in cells:
         if headed:
             against = group[0].get("against") or board["baseline"]
-            words = shorten(f"{name or 'no cell'} · against {against}", 46 if is_slim else 140)
+            words = wording.shorten(f"{name or 'no cell'} · against {against}", 46 if is_slim else 140)
             parts.append(tag("g", tag("text", words, x=8, y=y + 6, class_="cell")))
             y += line
         for row in group:
             parts.append(_line(row, names[row["arm"]], x, y, is_slim=is_slim))
             y += line
     whom = "the baseline of its cell" if headed else board["baseline"]
-    caption = f"Difference from {whom} in points of test accuracy; shaded: the margin of ±{margin:.2g}"
+    caption = f"Difference from {whom} in points of test accuracy; {_shaded(margin, equal)}"
     if any(_is_decided_across_zero(row) for row in rows):
         caption += f". {ACROSS_ZERO}"
     below = ((left + right) / 2, bottom + 36, "Δ top-1, points")
     return figure(width, bottom + 42, parts, caption, below)
+
+
+def _shaded(margin: float, equal: float) -> str:
+    """Say what the bands are: what a difference has to exceed, and what an equal arm has to stay within."""
+    if margin == equal:
+        return f"shaded: the margin of ±{margin:.2g}"
+    dark, light = ("dark", "light") if margin < equal else ("light", "dark")
+    return f"shaded {dark}: ±{margin:.2g}, which better or worse exceeds; {light}: ±{equal:.2g}, within which = lies"
 
 
 def _line(row: Json, name: str, x: Scale, y: float, *, is_slim: bool) -> Markup:
@@ -113,11 +126,12 @@ def _is_decided_across_zero(row: Json) -> bool:
     return row["verdict"] in ("better", "worse") and low is not None and low < 0 < high
 
 
-def _bounds(differences: Sequence[Json], margin: float) -> Point:
-    """Return the ends of the axis: those of the intervals with 0 and the margin, so that no half stands empty."""
+def _bounds(differences: Sequence[Json], margin: float, equal: float) -> Point:
+    """Return the ends of the axis: those of the intervals with 0 and the margins, so that no half stands empty."""
     ends = [float(one[bound] or 0.0) for one in differences for bound in ("mean", "low", "high")]
-    reach = _reach([_extent(one) for one in differences], margin)
-    low, high = max(-reach, min(*ends, -1.5 * margin)), min(reach, max(*ends, 1.5 * margin))
+    least = max(1.5 * margin, 1.1 * equal)
+    reach = max(_reach([_extent(one) for one in differences], margin), least)
+    low, high = max(-reach, min(*ends, -least)), min(reach, max(*ends, least))
     return padded(low, high, [low, high])
 
 

@@ -29,6 +29,8 @@ FRONT = (
     "equal"
 )
 NO_FRONT = "No front is drawn: in no round were an arm and its baseline both quiet"
+OUT = "Hollow with a dotted edge: has no place on the front, whatever it seems to beat"
+NOT_QUIET = "in no timing round were it and its baseline both quiet"
 MOST_NAMES, SLIM_NAMES = 40, (12, 14)
 """Arms whose names are written; every mark tells its own when it is pointed at. On a phone fewer, and shorter ones."""
 
@@ -98,14 +100,48 @@ def scatter(board: Json, cost: Cost = SPEED, *, width: float = WIDE) -> Markup:
     room = (max(ends) - min(ends)) * 0.08 or max(ends) * 0.1
     x = Scale(max(0.0, min(ends) - room), max(ends) + room, LEFT, width - EDGE)
     y = Scale(*padded(min(bounds), max(bounds), bounds), BOTTOM, TOP)
-    parts = [*axis_x(x, TOP, BOTTOM), *axis_y(y, LEFT, x.end), *_fronts(rows, cost, x, y)]
-    parts += [_dot(row, ranges[row["arm"]], cost, x, y) for row in rows]
+    parts = [*axis_x(x, TOP, BOTTOM, right=width), *axis_y(y, LEFT, x.end), *_fronts(rows, cost, x, y)]
+    placed = {row["arm"] for row in rows if (row.get("pareto") or {}).get(cost.front) is not None}
+    # Where nobody has a place there is no front that a mark could seem to beat.
+    out = [row for row in rows if row["arm"] not in placed] if placed else []
+    parts += [
+        _dot(row, ranges[row["arm"]], cost, x, y, is_out=bool(placed) and row["arm"] not in placed)
+        for row in rows
+    ]
     dots = [(x(place), y(row["top1"]["mean"])) for row, place in zip(rows, places, strict=True)]
     parts += _names(rows, cost, dots, y.low, x.end)
-    has_front = any((row.get("pareto") or {cost.front: False}).get(cost.front) is not None for row in rows)
-    caption = ". ".join([cost.caption, _about_ranges(board, cost, ranges), FRONT if has_front else NO_FRONT])
+    caption = ". ".join([cost.caption, _about_ranges(board, cost, ranges), FRONT if placed else NO_FRONT])
+    caption += f". {_why_out(out, cost)}" if out else ""
     below = ((LEFT + x.end) / 2, BOTTOM + 38, cost.label)
-    return figure(width, BOTTOM + 46, parts, caption, below)
+    return figure(width, BOTTOM + 46, parts, caption, below) + (_legend() if out else EMPTY)
+
+
+def _why_out(rows: Sequence[Json], cost: Cost) -> str:
+    """Say why arms have no place on the front, nor behind it: a reader may see them beat it."""
+    unmeasured = [row for row in rows if cost is SPEED and _lacks_quiet_rounds(row)]
+    reasons = [NOT_QUIET] if unmeasured else []
+    reasons += ["it is a copy of the baseline"] if len(unmeasured) < len(rows) else []
+    return f"{OUT}, for {' or '.join(reasons)}"
+
+
+def _lacks_quiet_rounds(row: Json) -> bool:
+    """Return whether no round of an arm without a place on the front of speed was quiet; else it is a copy."""
+    ratio = row["images_per_second_ratio"]
+    return bool(row["baseline"] or ratio is None or "noisy" in ratio)
+
+
+def _legend() -> Markup:
+    """Return the key to the marks of arms without a place."""
+    circle = tag("circle", cx=7, cy=6, r=4.5, class_="dot")
+    swatch = tag(
+        "svg",
+        tag("g", circle, class_="none out"),
+        viewBox="0 0 14 12",
+        width=14,
+        height=12,
+        aria_hidden="true",
+    )
+    return tag("ul", tag("li", swatch, tag("span", "no place on the front")), class_="legend")
 
 
 def _fronts(rows: Iterable[Json], cost: Cost, x: Scale, y: Scale) -> list[Markup]:
@@ -152,11 +188,13 @@ def _about_ranges(board: Json, cost: Cost, ranges: Mapping[str, Point | None]) -
         return f"{up}, and across that of the ratio to the baseline, which holds for all arms at once"
     needed, few = settings["needed_replicates"], settings.get("timing_rounds") or 0
     counted = max((int((row.get(cost.verdict) or {}).get("rounds") or 0) for row in board["rows"]), default=0)
-    quiet = f", of which {counted} count for being quiet" if counted < few else ""
-    return f"{up}; across there is none, which takes {needed} timing rounds for this family: there are {few}{quiet}"
+    what = "quiet" if cost is SPEED else "measured"
+    of_them = f", of which an arm and its baseline were both {what} in {counted} at the most"
+    told = f"there are {few}{of_them if 0 < counted < few else ''}"
+    return f"{up}; across there is none, which takes {needed} timing rounds for this family: {told}"
 
 
-def _dot(row: Json, across_range: Point | None, cost: Cost, x: Scale, y: Scale) -> Markup:
+def _dot(row: Json, across_range: Point | None, cost: Cost, x: Scale, y: Scale, *, is_out: bool) -> Markup:
     top1, across = row["top1"], x(row[cost.column] / cost.unit)
     whisker = EMPTY
     if top1["low"] is not None and not row["replicates"]["failed"]:
@@ -167,7 +205,13 @@ def _dot(row: Json, across_range: Point | None, cost: Cost, x: Scale, y: Scale) 
     speed, memory = wording.decimal(row["images_per_second"], 0), wording.memory(row["peak_memory_bytes"])
     numbers = f"{wording.with_half_width(top1)} % at {speed} images/s, {memory}"
     title = tag("title", f"{row['arm']}: {numbers}; {wording.verdict(row)}")
-    return tag("g", title, whisker, mark(row, across, y(top1["mean"])), class_=kind_of(row))
+    return tag(
+        "g",
+        title,
+        whisker,
+        mark(row, across, y(top1["mean"])),
+        class_=kind_of(row) + (" out" if is_out else ""),
+    )
 
 
 def _names(

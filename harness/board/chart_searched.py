@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from harness.board import wording
 from harness.board.axes import WIDTH, Scale, axis_x, axis_y
-from harness.board.charts import COLOURS, Json, Point, corners_of, figure, padded, series, shorten
+from harness.board.charts import COLOURS, Json, Point, corners_of, figure, padded, series
 from harness.board.markup import EMPTY, tag
 
 LEFT, RIGHT, TOP, BOTTOM = 52.0, WIDTH - 14, 14.0, 268.0
@@ -62,7 +62,9 @@ def value_chart(board: Json) -> Markup:
     scale = ", logarithmic" if is_log else ""
     below = "; what lies lower is drawn at the edge" if heights[0] < y.low else ""
     caption = f"Validation accuracy of every setting, %, by its {path}{scale}{below}"
-    return figure(WIDTH, BOTTOM + 42, parts, caption, ((LEFT + RIGHT) / 2, BOTTOM + 36, shorten(path, 56)))
+    return figure(
+        WIDTH, BOTTOM + 42, parts, caption, ((LEFT + RIGHT) / 2, BOTTOM + 36, wording.shorten(path, 56))
+    )
 
 
 def _shared_path(spaces: Mapping[str, Mapping[str, Any]]) -> tuple[str, bool]:

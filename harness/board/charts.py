@@ -10,6 +10,8 @@ from markupsafe import Markup
 
 from harness.board.axes import Scale
 from harness.board.markup import EMPTY, join, tag
+from harness.board.wording import shorten
+from harness.record.packed import MOST
 
 Json = Mapping[str, Any]
 Point = tuple[float, float]
@@ -133,8 +135,12 @@ def padded(low: float, high: float, values: Sequence[float]) -> Point:
 
 
 def points_of(epochs: Sequence[float], values: Sequence[float | None]) -> list[Point]:
-    """Return the points of a curve that are known."""
-    return [(float(epoch), value) for epoch, value in zip(epochs, values, strict=False) if value is not None]
+    """Return the points of a curve that are known; a loss may be anything that is finite, and an axis may not."""
+    return [
+        (float(epoch), value)
+        for epoch, value in zip(epochs, values, strict=False)
+        if value is not None and abs(value) <= MOST and abs(epoch) <= MOST
+    ]
 
 
 def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
@@ -165,11 +171,6 @@ def _width_of_letter(letter: str) -> float:
     if letter in _WIDE or ord(letter) > 0x2E80:  # from there on scripts are as wide as they are high
         return 13.0
     return 9.4 if letter.isupper() else 8.2
-
-
-def shorten(name: str, length: int) -> str:
-    """Return a name of at most so many letters."""
-    return name if len(name) <= length else name[: length - 1] + "…"
 
 
 def shortened(names: Sequence[str], length: int) -> list[str]:

@@ -8,6 +8,8 @@ from typing import Any
 from harness.board import wording
 
 HEADINGS = ("claim", "arm", "metric", "claimed", "measured", "verdict")
+_LEAST, _MOST = 0.01, 1e6
+"""Between these a ratio is written out."""
 _METRICS = {"top1": "top-1", "images_per_second": "images/s", "peak_memory": "memory"}
 
 
@@ -47,7 +49,11 @@ def family_note(board: Mapping[str, Any]) -> str:
 
 
 def _effect(claim: Mapping[str, Any], value: float | None) -> str:
-    return wording.times(value) if claim["unit"] == "ratio" else wording.signed(value)
+    if claim["unit"] != "ratio":
+        return wording.signed(value)
+    if value is None or _LEAST <= value < _MOST:
+        return wording.times(value)
+    return f"{value:.2g}×"  # not 0.00×, and not three hundred digits
 
 
 def _measured(claim: Mapping[str, Any]) -> str:

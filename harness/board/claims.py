@@ -21,7 +21,7 @@ from typing import Any
 from harness.board import rows, wording
 from harness.board.claim_verdict import beside_table, judge_claim
 from harness.board.data import has_other_test
-from harness.board.interim import rounds_planned, wait_for_replicates, wait_for_rounds
+from harness.board.interim import none_completed, rounds_planned, wait_for_replicates, wait_for_rounds
 from harness.board.proof import idle_tricks
 from harness.board.refusals import OTHER_TEST
 from harness.board.select import ArmTrials, Record, number_at
@@ -220,7 +220,10 @@ def _refused_ratio(
 ) -> str | None:
     """Return why a claim on speed or memory gets no verdict: too few rounds, or accuracy that is lost."""
     sides = claim["arm"], claim["against"]
-    if waits := wait_for_rounds(measured.timed, rounds_planned(plan), *sides):
+    planned = rounds_planned(plan)
+    if waits := (
+        wait_for_rounds(measured.timed, planned, *sides) or none_completed(measured.rounds, planned, *sides)
+    ):
         return waits
     is_speed = claim["metric"] == "images_per_second"
     noisy = len(noisy_of(*(measured.rounds.get(side, {}) for side in sides))) if is_speed else 0

@@ -61,7 +61,7 @@ def totals_of(data: bytes, rows: int) -> list[int]:
 
 def shares_of(columns: Columns, wholes: Sequence[int]) -> Columns:
     """Return each column's numbers in per cent of a whole of its own; NaN where that is nothing."""
-    if numpy := _numpy_of(columns):
+    if numpy := numpy_of(columns):
         found: Columns = (
             100.0 * numpy.asarray(columns) / numpy.array([one or math.nan for one in wholes])[:, None]
         )
@@ -74,21 +74,21 @@ def shares_of(columns: Columns, wholes: Sequence[int]) -> Columns:
 
 def minus(columns: Columns, others: Columns) -> Columns:
     """Return columns less others of the same shape."""
-    if _numpy_of(columns) and _numpy_of(others):
+    if numpy_of(columns) and numpy_of(others):
         return columns - others  # type: ignore[operator, no-any-return]
     return [array("d", map(sub, one, other)) for one, other in zip(columns, others, strict=True)]
 
 
 def taking(columns: Columns, places: Sequence[int]) -> Columns:
     """Return columns with the rows at `places` alone."""
-    if _numpy_of(columns):
+    if numpy_of(columns):
         return columns[:, places]  # type: ignore[call-overload, no-any-return]
     return [[column[place] for place in places] for column in columns]
 
 
 def sizes_of(columns: Columns) -> Columns:
     """Return each number without its sign."""
-    if numpy := _numpy_of(columns):
+    if numpy := numpy_of(columns):
         found: Columns = numpy.abs(columns)
         return found
     return [array("d", map(abs, column)) for column in columns]
@@ -96,7 +96,7 @@ def sizes_of(columns: Columns) -> Columns:
 
 def turned(columns: Columns) -> Columns:
     """Return the rows as columns."""
-    if numpy := _numpy_of(columns):
+    if numpy := numpy_of(columns):
         found: Columns = numpy.transpose(columns)
         return found
     return list(zip(*columns, strict=True))
@@ -115,7 +115,7 @@ def each(told_of: Callable[[Columns], list[T]], tables: Iterable[Columns]) -> It
 
 def _fits(table: Columns, others: Sequence[Columns]) -> bool:
     """Return whether a table may be put below others: all are numpy's, of equally many rows, and few in sum."""
-    if not all(map(_numpy_of, (table, others[0]))) or not len(table) or not len(others[0]):
+    if not all(map(numpy_of, (table, others[0]))) or not len(table) or not len(others[0]):
         return False
     rows = len(table[0])
     return rows == len(others[0][0]) and rows * (len(table) + sum(map(len, others))) <= AT_ONCE
@@ -131,14 +131,14 @@ def _each(told_of: Callable[[Columns], list[T]], tables: Sequence[Columns]) -> I
 
 def sums_of(columns: Columns) -> list[float]:
     """Return each column's sum; NaN where it is none."""
-    if numpy := _numpy_of(columns):
+    if numpy := numpy_of(columns):
         return _sums(numpy, columns)
     return list(map(_sum, columns))
 
 
 def moments_of(columns: Columns) -> list[Moments]:
     """Return what each column says in sum; nearly all have nothing but finite numbers, and are taken at once."""
-    if (numpy := _numpy_of(columns)) and len(columns) and len(columns[0]):
+    if (numpy := numpy_of(columns)) and len(columns) and len(columns[0]):
         count = len(columns[0])
         sums = sums_of(columns)
         with numpy.errstate(over="ignore", invalid="ignore"):
@@ -204,6 +204,6 @@ def _numpy(rows: int) -> Any:
     return sys.modules.get("numpy") if rows > 64 else None
 
 
-def _numpy_of(columns: Columns) -> Any:
-    """Return numpy where columns are an array of it; else None."""
-    return None if isinstance(columns, list) else sys.modules["numpy"]
+def numpy_of(table: Sequence[Any]) -> Any:
+    """Return numpy where a table is an array of it; else None."""
+    return None if isinstance(table, list) else sys.modules["numpy"]

@@ -12,8 +12,9 @@ release, clocks, temperature, time and the host's name do not.
 
 Where a plan has a budget in seconds accuracy hangs on all of that too: another machine takes another number of steps.
 
-What differs is never pooled: of several groups the largest is shown, and where two are equally large the one whose
-first member comes first in the plan. What is left out is told with numbers. On request everything is pooled and the
+What differs is never pooled: what contradicts its plan (a record that names another recipe, say) is left out, however
+many there are; of several groups of machines the largest is shown, and where two are equally large the one whose first
+member comes first in the plan. What is left out is told with numbers. On request everything is pooled and the
 board is stamped; even then rounds of different machines are not paired with each other.
 """
 
@@ -51,7 +52,7 @@ def accuracy_entries(
         "budget": recipe.get("budget"),
         "evaluation": recipe.get("evaluation"),
         "precision": value_at(recipe, "numerics", "precision"),
-        "world_size × batch_size": None if batch_size is None else world_size * int(batch_size),
+        "world_size × batch_size": world_size * batch_size if isinstance(batch_size, int) else batch_size,
     }
 
 
@@ -89,12 +90,12 @@ def comparable_records(
         allow_mixed: Pool all of them.
     """
     arm_at = [str(trial["arm"]) for trial in plan.get("trials", [])]
-    unlike = _unlike_trials(plan, shared)
+    unlike, in_seconds = _unlike(plan, shared), is_in_seconds(plan)
     protocol = plan.get("protocol")
     passing: list[Placed] = []
     # What the attempts of an arm hang on stands under `rest`, which most of them share.
     alike: dict[tuple[str, int], list[Placed]] = {}
-    groups: dict[bytes, tuple[Mapping[str, Any], list[Placed]]] = {}
+    groups: dict[bytes, tuple[Mapping[str, Any], list[Placed], frozenset[str]]] = {}
     for placed in attempts:
         place, attempt = placed
         if place is None:
@@ -103,17 +104,20 @@ def comparable_records(
         members = alike.get(kind := (arm_at[place], id(attempt.rest)))
         if members is None:
             if attempt.rest["protocol"] == protocol:
-                entries = unlike(attempt.rest, arm_at[place])
+                own = unlike(attempt.rest, arm_at[place])
+                # With a budget in seconds accuracy hangs on the machine as well.
+                machine = _machine(attempt.rest, shared) if in_seconds else {}
+                entries = {**own, **_schema(attempt.rest), **machine}
                 text = orjson.dumps(entries, option=orjson.OPT_SORT_KEYS)
-                members = groups.setdefault(text, (entries, []))[1]
+                members = groups.setdefault(text, (entries, [], frozenset(own)))[1]
             else:
                 members = passing
             alike[kind] = members
         members.append(placed)
     found, _ = group_alike(
         (
-            Group(entries, members, (min(place or 0 for place, _ in members), 0))
-            for entries, members in groups.values()
+            Group(entries, members, (min(place or 0 for place, _ in members), 0), own)
+            for entries, members, own in groups.values()
         ),
         "trials",
         "record",
@@ -140,12 +144,10 @@ def comparable_timings(
     unlike = _unlike(plan, shared)
 
     def alone(timing: Record) -> Group[Record]:
-        arm, name = str(timing.get("arm")), value_at(timing, "refs", "host")
-        entries = {
-            **(unlike(timing, arm) if arm in order else {}),
-            **speed_entries(shared.get(name) if isinstance(name, str) else None, name),
-        }
-        return Group(entries, [timing], (int(timing.get("round") or 0), order.get(arm, len(order))))
+        arm = str(timing.get("arm"))
+        own = unlike(timing, arm) if arm in order else {}
+        place = (int(timing.get("round") or 0), order.get(arm, len(order)))
+        return Group({**own, **_schema(timing), **_machine(timing, shared)}, [timing], place, frozenset(own))
 
     found, shown = group_alike(map(alone, timings), "timings", "timing", allow_mixed)
     return replace(found, members=_numbered([_first_of_each(group.members) for group in shown]))
@@ -163,52 +165,52 @@ def comparability_of(accuracy: Comparable[Any], speed: Comparable[Any]) -> Json:
 
 def _unlike(plan: Mapping[str, Any], shared: Shared) -> Callable[[Record, str], Mapping[str, Any]]:
     """Return what tells in which entries a record is unlike the arm of the plan that it belongs to."""
-    arms = {str(arm["name"]): arm for arm in plan.get("arms", [])}
     manifests = plan.get("manifests") or {}
+    planned = {
+        str(arm["name"]): {
+            "recipe": arm.get("recipe") or {},
+            "manifest": manifests.get(arm.get("data")) or {},
+        }
+        for arm in plan.get("arms", [])
+    }
+    digests = {
+        arm: {name: digest_json(value) for name, value in told.items() if value}
+        for arm, told in planned.items()
+    }
 
     def unlike(record: Record, arm: str) -> Mapping[str, Any]:
-        planned = arms[arm]
-        recipe = _referred(record, "recipe", shared) or planned.get("recipe") or {}
-        manifest = _referred(record, "manifest", shared) or manifests.get(planned.get("data")) or {}
-        wanted = accuracy_entries(planned.get("recipe") or {}, manifests.get(planned.get("data")) or {})
-        size = record.get("world_size")
-        found = accuracy_entries(recipe, manifest, world_size=1 if size is None else int(size))
-        own = {name: found[name] for name in differing(wanted, found)}
-        for name, value in (
-            ("recipe", planned.get("recipe")),
-            ("manifest", manifests.get(planned.get("data"))),
-        ):
-            if _is_unread(record, name, shared) and value_at(record, "refs", name) != digest_json(value):
-                own[name] = value_at(record, "refs", name)
-        return own if record.get("schema") is None else {**own, "schema": record["schema"]}
+        wanted, size = planned[arm], record.get("world_size")
+        found = {name: _referred(record, name, shared) or value for name, value in wanted.items()}
+        entries = accuracy_entries(
+            found["recipe"], found["manifest"], world_size=1 if size is None else int(size)
+        )
+        own = {
+            name: entries[name]
+            for name in differing(accuracy_entries(wanted["recipe"], wanted["manifest"]), entries)
+        }
+        # One trial has one recipe and one manifest. What else they hold is not compared, but it is another's.
+        named = {name: value_at(record, "refs", name) for name in digests[arm]}
+        others = {name: one for name, one in named.items() if one in shared and one != digests[arm][name]}
+        if not own or any(shared[one] is None for one in others.values()):
+            own |= others
+        return own
 
     return unlike
 
 
-def _unlike_trials(plan: Mapping[str, Any], shared: Shared) -> Callable[[Record, str], Mapping[str, Any]]:
-    """Return the same of trials: with a budget in seconds they hang on their machine as well."""
-    unlike = _unlike(plan, shared)
-    if not is_in_seconds(plan):
-        return unlike
+def _schema(record: Record) -> Mapping[str, Any]:
+    return {} if record.get("schema") is None else {"schema": record["schema"]}
 
-    def on_machine(record: Record, arm: str) -> Mapping[str, Any]:
-        name = value_at(record, "refs", "host")
-        host = shared.get(name) if isinstance(name, str) else None
-        return {**unlike(record, arm), **speed_entries(host, name)}
 
-    return on_machine
+def _machine(record: Record, shared: Shared) -> Mapping[str, Any]:
+    name = value_at(record, "refs", "host")
+    return speed_entries(shared.get(name) if isinstance(name, str) else None, name)
 
 
 def _referred(record: Record, name: str, shared: Shared) -> Json | None:
     digest = value_at(record, "refs", name)
     value = shared.get(digest) if isinstance(digest, str) else None
     return value if isinstance(value, dict) else None
-
-
-def _is_unread(record: Record, name: str, shared: Shared) -> bool:
-    """Return whether what a record refers to could not be read; its hash alone tells then whether it is the plan's."""
-    digest = value_at(record, "refs", name)
-    return isinstance(digest, str) and digest in shared and shared[digest] is None
 
 
 def _first_of_each(timings: Sequence[Record]) -> list[Record]:

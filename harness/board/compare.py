@@ -119,11 +119,8 @@ def compare_results(base: Given, candidate: Given) -> Json:
 
 
 def has_compared(report: Mapping[str, Any]) -> bool:
-    """Return whether anything at all could be compared."""
-    return any(
-        row["accuracy"]["difference"] is not None or row["speed"]["ratio"] is not None
-        for row in report["arms"]
-    )
+    """Return whether the accuracy of any arm could be compared: speeds of two passes are shown and never judged."""
+    return any(row["accuracy"]["difference"] is not None for row in report["arms"])
 
 
 def _side(given: Given, labels: Mapping[str, str]) -> _Side:
@@ -222,8 +219,10 @@ def _pairs(
     if (sides[0].arms[name].get("salt") or "") != (sides[1].arms[name].get("salt") or ""):
         return None, "their salts differ"
     for at in sorted(trials[0].good.keys() & trials[1].good.keys()):
-        orders = {order for own in trials if (order := own.good[at].order) is not None}
-        if len(orders) > 1 and not continues(*orders):
+        one, other = (own.good[at].order for own in trials)
+        if one is None or other is None:
+            return None, "nothing shows that both saw the samples in one order"
+        if one != other and not continues(one, other):
             return None, "the order of the samples differs"
     return sorted(values[0].keys() & values[1].keys()), ""
 

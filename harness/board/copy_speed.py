@@ -12,7 +12,8 @@ from harness.board.speed import noisy_of
 from harness.board.speed_verdict import speed_ratios
 from harness.board.statistics import mean_of, sign_flip_p
 from harness.board.verdict import Rules
-from harness.suite.plan import needed_replicates
+from harness.board.wording import counted
+from harness.suite.plan import needed_rounds
 
 Json = dict[str, Any]
 
@@ -22,7 +23,7 @@ def ratio_of(logs: Sequence[float], rules: Rules, margin: float) -> Json | None:
 
     Not the row's own verdict: that waits for the copy to be non-inferior in accuracy, which says nothing of clocks.
     """
-    if len(logs) < needed_replicates(1, rules.alpha):
+    if len(logs) < needed_rounds(1, rules.alpha):
         return None
     mean, p = mean_of(logs), sign_flip_p(logs, rules.seed)
     differs = p <= rules.alpha and abs(mean) >= math.log1p(margin)
@@ -33,14 +34,14 @@ def why_no_speed(
     own: Mapping[int, Record], base: Mapping[int, Record], planned: int, rules: Rules
 ) -> str | None:
     """Return why nothing is said of a copy's speed, or None."""
-    quiet, needed = len(speed_ratios(own, base)), needed_replicates(1, rules.alpha)
+    quiet, needed = len(speed_ratios(own, base)), needed_rounds(1, rules.alpha)
     if (least := min(len(own), len(base))) < planned:
         return f"{least} of {planned} rounds are there"
     if quiet >= needed:
         return None
     noisy = len(noisy_of(own, base))
     if not noisy:
-        return f"{planned} rounds, and it takes {needed}"
+        return f"{counted(planned, 'round')}, and it takes {needed}"
     return (
         f"all {noisy} rounds noisy"
         if not quiet

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -46,26 +46,47 @@ def chance_of(plan: Mapping[str, Any], arm: Json, trials: ArmTrials) -> float:
 
 def data_of(plan: Mapping[str, Any], arms: Mapping[str, Json]) -> list[Json]:
     """Return the data sets that arms use, in the order of the arms."""
-    users: dict[str, Json] = {}
+    users: dict[str, list[Json]] = {}
     for arm in arms.values():
         if arm.get("data"):
-            users.setdefault(str(arm["data"]), arm)
+            users.setdefault(str(arm["data"]), []).append(arm)
     manifests = plan.get("manifests") or {}
     found = [(digest, manifests.get(digest) or {}) for digest in users]
     return [
         {
             "hash": digest,
-            "dataset": _dataset_name(value_at(users[digest], "recipe", "dataset")) or manifest.get("dataset"),
+            "dataset": dataset_in_words(value_at(users[digest][0], "recipe", "dataset"))
+            or manifest.get("dataset"),
             "classes": _classes(manifest),
             "licence": manifest.get("licence"),
             "train": value_at(manifest, "splits", "train", "count"),
+            "validation": _held_out(manifest, users[digest]),
             "test": value_at(manifest, "splits", "test", "count"),
         }
         for digest, manifest in found
     ]
 
 
-def _dataset_name(normal: Any) -> str:
+def _held_out(manifest: Json, arms: Sequence[Json]) -> int | None:
+    """Return how many images of the training split its arms hold out, as the engine carves them: a share of each class.
+
+    None where arms hold out unlike shares, and where some images are versions of others: of those one is held out, and
+    the others are on neither side, which no manifest counts.
+    """
+    shares = {number_at(arm, "recipe", "dataset", "validation") or 0.0 for arm in arms}
+    if len(shares) > 1:
+        return None
+    (share,) = shares
+    split = value_at(manifest, "splits", "train") or {}
+    counts = split.get("class_counts")
+    if not share:
+        return 0
+    if not isinstance(counts, list) or "sources_digest" in split:
+        return None
+    return sum(round(share * int(count)) for count in counts)
+
+
+def dataset_in_words(normal: Any) -> str:
     """Return a dataset as people say it: `subset of digits`; what only reads files is `neu_cls (parquet)`."""
     if not isinstance(normal, dict):
         return ""
@@ -76,7 +97,7 @@ def _dataset_name(normal: Any) -> str:
     )
     name = str(normal.get("name") or "")
     if inner:
-        return f"{name} of {_dataset_name(inner)}"
+        return f"{name} of {dataset_in_words(inner)}"
     place = next((value for key in PLACES if isinstance(value := params.get(key), str)), "")
     # The owner on the hub is a part of the name; the folders above a folder are this machine's.
     own = place if name == "hub" else PurePath(place).name

@@ -92,7 +92,8 @@ def _engine(digest: str, code: Any) -> str:
 
 def _difference(hosts: Mapping[bytes, Any]) -> str:
     """Tell the entries that differ, as in ` (torch: 2.9.1 and 2.15.0)`."""
-    flat = [dict(_flatten(value_at(host, "accuracy") or {})) for host in hosts.values()]
+    parts = [value_at(host, "accuracy") for host in hosts.values()]
+    flat = [dict(_flatten(part)) if isinstance(part, dict) else {} for part in parts]
     names = sorted({name for one in flat for name in one})
     different = [name for name in names if len({repr(one.get(name)) for one in flat}) > 1]
     return f" ({groups_in_words(different, flat, is_pooled=True)})" if different else ""

@@ -8,8 +8,10 @@ from typing import Any
 from markupsafe import Markup
 
 from harness.board.axes import Scale, axis_y
+from harness.board.charts import corners_of
 from harness.board.gate_history import describe_step, scale_of
 from harness.board.markup import join, tag
+from harness.board.wording import shorten
 
 Json = Mapping[str, Any]
 
@@ -66,7 +68,7 @@ def _panel(series: Json, index: int) -> Markup:
     return tag(
         "g",
         tag("title", name),
-        tag("text", f"{_shorten(name, 90)}, {unit}", x=_LEFT, y=top - 24, class_="name"),
+        tag("text", f"{shorten(name, 90)}, {unit}", x=_LEFT, y=top - 24, class_="name"),
         join(axis_y(y, _LEFT, _RIGHT)),
         join(
             [
@@ -93,7 +95,7 @@ def _dot(point: Json, across: float, down: float) -> Markup:
     if point["verdict"] in ("regression", "improvement"):
         turn = -1 if point["verdict"] == "regression" else 1
         corners = [(across, down + 6 * turn), (across - 6, down - 5 * turn), (across + 6, down - 5 * turn)]
-        return tag("polygon", title, points=_path(corners), class_=point["verdict"])
+        return tag("polygon", title, points=corners_of(corners), class_=point["verdict"])
     return tag("circle", title, cx=across, cy=down, r=3.0, class_="point")
 
 
@@ -128,17 +130,9 @@ def _steps(series: Json, x: Scale, top: float, bottom: float) -> list[Markup]:
         )
     if parts:
         said = "; ".join(describe_step(series, step) for step in series["steps"])
-        parts.append(tag("text", _shorten(said, 140), x=_RIGHT, y=top - 7, class_="said"))
+        parts.append(tag("text", shorten(said, 140), x=_RIGHT, y=top - 7, class_="said"))
     return parts
 
 
 def _when(point: Json) -> str:
     return f"{str(point['at'])[:10]} {str(point['commit'] or point['label'])[:10]}"
-
-
-def _path(corners: Sequence[tuple[float, float]]) -> str:
-    return " ".join(f"{across:.1f},{down:.1f}" for across, down in corners)
-
-
-def _shorten(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"

@@ -90,7 +90,8 @@ def _read_folder(path: Path) -> _Folder:
     try:
         store.latest()
     except StoreError as error:
-        raise NothingMeasured(f"{path}: nothing measured here; expected a folder results/SUITE") from error
+        told = f"{path}: nothing measured here; expected a folder results/SUITE ({error})"
+        raise NothingMeasured(told) from error
     plan = store.read_plan()
     reading = store.read_flat(plan)
     trials, notes = select(plan, placed_in(plan, reading.records))
@@ -107,7 +108,9 @@ def _folder_head(folder: _Folder) -> dict[str, Any]:
     timed = folder.reading.timings or trained
     host, _ = one_host(shared_of(timed, "host", folder.reading.shared).values())
     states = shared_of([*trained, *folder.reading.timings], "code", folder.reading.shared)
-    commits = {value_at(state, "commit") for state in states.values()}
+    commits = {
+        told if isinstance(told := value_at(state, "commit"), str) else None for state in states.values()
+    }
     commit = commits.pop() if len(commits) == 1 else None
     return {"label": str(folder.path), "commit": commit, "host": None if host is None else dict(host)}
 

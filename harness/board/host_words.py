@@ -123,23 +123,35 @@ def apart_in_words(base: Sequence[Json], candidate: Sequence[Json]) -> str:
 
 def host_in_brief(host: Json) -> str:
     """Return `2 × NVIDIA H200, torch 2.15.0`, or `AMD EPYC (2 cores), torch 2.15.0` where there is no GPU."""
-    accuracy, speed = host.get("accuracy") or {}, host.get("speed") or {}
-    models = [str(card.get("model")) for card in speed.get("gpus") or ()] or [*(accuracy.get("gpu") or ())]
+    accuracy, speed = _part(host, "accuracy"), _part(host, "speed")
+    cards, gpus = speed.get("gpus"), accuracy.get("gpu")
+    models = [str(card.get("model")) for card in _listed_in(cards) if isinstance(card, Mapping)]
+    models = models or [*map(str, _listed_in(gpus))]
     counts = [(model, models.count(model)) for model in dict.fromkeys(models)]
     machine = " and ".join(model if count == 1 else f"{count} × {model}" for model, count in counts)
     if not machine:
         cores = speed.get("cores")
         machine = str(accuracy.get("cpu") or "a CPU") + ("" if cores is None else f" ({cores} cores)")
-    version = (accuracy.get("libraries") or {}).get("torch")
+    version = _part(accuracy, "libraries").get("torch")
     return machine + (f", torch {version}" if version else "")
 
 
 def _accuracy(host: Json | None) -> dict[str, Any]:
-    part = (host or {}).get("accuracy") or {}
-    libraries = part.get("libraries") or {}
+    part = _part(host, "accuracy")
+    libraries = _part(part, "libraries")
     return {key: value for key, value in part.items() if key != "libraries"} | {
         f"libraries.{name}": version for name, version in libraries.items()
     }
+
+
+def _part(value: Any, key: str) -> Json:
+    """Return the table under a key; an empty one where there is none: a host's file may hold anything."""
+    part = value.get(key) if isinstance(value, Mapping) else None
+    return part if isinstance(part, Mapping) else {}
+
+
+def _listed_in(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list) else ()
 
 
 def _name(key: str) -> str:

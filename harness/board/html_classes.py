@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
@@ -134,45 +134,55 @@ def _cell(own: Json, column: int, largest: float) -> Markup:
 
 
 def confusions(board: Json) -> Markup:
-    """Return the baseline's confusion matrix, and each arm's with its change; the script shows one arm at a time."""
+    """Return each arm's confusion matrix with its change, and beside it that of the arm that it is compared with.
+
+    The script shows one arm at a time, and of the baselines that of its cell alone.
+    """
     told = board.get("by_class")
     if not told:
         return EMPTY
-    found = [
-        (row, own) for row in board["rows"] if (own := told["arms"].get(row["arm"])) and own["confusion"]
-    ]
-    found = [(row, own) for row, own in found if len(own["confusion"]) <= MOST_CLASSES]
-    base = {row["arm"]: own for row, own in found if row["arm"] == board["baseline"]}
-    others = [(row, own) for row, own in found if row["arm"] != board["baseline"]]
+    rows = [row for row in board["rows"] if told["arms"].get(row["arm"])]
+    matrices = {row["arm"]: told["arms"][row["arm"]] for row in rows}
+    found = {arm: own for arm, own in matrices.items() if 0 < len(own["confusion"] or ()) <= MOST_CLASSES}
+    against = {row["arm"]: row.get("against") or board["baseline"] for row in rows}
+    # A baseline alone in its cell is beside nothing: it is an arm like others, unless it is the whole board.
+    bases = {base for arm in found if (base := against[arm]) != arm and base in found}
+    bases = bases or {board["baseline"]} & found.keys()
+    picks = [arm for arm in found if arm not in bases]
+    beside = {} if picks else {base: _base(base, found[base], told) for base in bases}
     parts: list[Markup] = []
     size = 0
-    for row, own in others:
-        yardstick = {} if row["baseline"] else told["arms"].get(row.get("against") or board["baseline"]) or {}
-        article = tag(
-            "article",
-            tag("h3", row["arm"]),
-            tag("div", *_both(row["arm"], own, yardstick, told), class_="two"),
-            class_="pick",
-            data_pick=row["arm"],
-        )
-        size += len(article)
+    for arm in picks:
+        base = against[arm]
+        article = _pick(arm, base, found, told)
+        new = {base: _base(base, found[base], told)} if base in bases - beside.keys() else {}
+        size += len(article) + sum(map(len, new.values()))
         if size > MOST_BYTES and parts:
-            left = len(others) - len(parts)
+            left = len(picks) - len(parts)
             parts.append(tag("p", f"{left} arms more stand in leaderboard.json.", class_="note"))
             break
         parts.append(article)
-    whole = [
-        tag(
-            "article",
-            tag("h3", f"{arm}, the baseline"),
-            _matrix(own["confusion"], _names(own, told), None, arm),
-        )
-        for arm, own in base.items()
-    ]
-    if not whole and not parts:
+        beside |= new
+    if not beside and not parts:
         return _why_none(told)
+    picked = tag("div", *parts, class_="picks", data_label="Arm")
+    return tag("div", tag("div", *beside.values()), picked, class_="matrices")
+
+
+def _base(arm: str, own: Json, told: Json) -> Markup:
+    drawn = _matrix(own["confusion"], _names(own, told), None, arm)
+    return tag("article", tag("h3", f"{arm}, the baseline"), drawn, class_="base", data_base=arm)
+
+
+def _pick(arm: str, base: str, found: Mapping[str, Json], told: Json) -> Markup:
+    drawn = _both(arm, found[arm], found.get(base, {}) if base != arm else {}, told)
     return tag(
-        "div", tag("div", *whole), tag("div", *parts, class_="picks", data_label="Arm"), class_="matrices"
+        "article",
+        tag("h3", arm),
+        tag("div", *drawn, class_="two"),
+        class_="pick",
+        data_pick=arm,
+        data_against=base,
     )
 
 

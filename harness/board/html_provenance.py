@@ -7,6 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from harness.board.data_words import sizes
 from harness.board.markup import tag
 from harness.board.wording import counted
 
@@ -63,15 +64,11 @@ def _rules(settings: Json) -> Facts:
 
 def data_in_words(entry: Json) -> str:
     """Return `digits: 10 classes, 1,000 training and 450 test images, licence CC BY 4.0, hash 1a2b`."""
-    images = [f"{entry[key]:,} {word}" for key, word in _SPLITS if isinstance(entry.get(key), int)]
     parts = [f"{entry['classes']:,} classes"] if entry.get("classes") else []
-    parts += [f"{' and '.join(images)} images"] if images else []
+    parts += [images] if (images := sizes(entry)) else []
     parts += [f"licence: {entry['licence']}"] if entry.get("licence") else []
     parts += [f"hash {entry['hash']}"] if entry.get("hash") else []
     return f"{entry.get('dataset') or 'data'}: {', '.join(parts)}"
-
-
-_SPLITS = (("train", "training"), ("test", "test"))
 
 
 def code_in_words(code: Any) -> str:

@@ -116,7 +116,7 @@ def _cells(row: Json) -> list[Markup]:
         bounds = f"{wording.times(ratio['low'])} to {wording.times(ratio['high'])}"
         speed_title = f"ratio to the baseline by round: {bounds} over {ratio['rounds']} rounds"
         if "noisy" in ratio:
-            speed_title = f"not judged: all {ratio['rounds']} rounds were noisy"
+            speed_title = f"not judged: in all {ratio['rounds']} rounds it or its baseline was noisy"
         if "quotient" in ratio:
             speed_title += (
                 f"; the speeds shown, each over its own rounds, would give {wording.times(ratio['quotient'])}"

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.board.select import ArmTrials, Record
+from harness.board.wording import counted
 
 Json = Mapping[str, Any]
 
@@ -48,11 +49,64 @@ def wait_for_rounds(measured: Mapping[str, int], planned: int, arm: str, against
         against: The other.
     """
     for side in (arm, against):
-        # An arm without any was not timed at all, which its row shows.
-        if 0 < measured.get(side, 0) < planned:
+        if (there := measured.get(side, 0)) < planned:
             whose = "" if side == arm else f' of "{side}"'
-            return _waits(measured[side], planned, f"timing rounds{whose}")
+            return _waits(there, planned, f"timing rounds{whose}")
     return None
+
+
+def none_completed(rounds: Mapping[str, object], planned: int, arm: str, against: str) -> str | None:
+    """Return why the speeds of two arms cannot be compared, or None: every round of one of them failed.
+
+    Args:
+        rounds: By arm, the rounds that completed.
+        planned: Rounds of the plan.
+        arm: One side.
+        against: The other.
+    """
+    for side in (arm, against) if planned else ():
+        if not rounds.get(side):
+            return f'no verdict: no timing round of "{side}" completed'
+    return None
+
+
+def waits_by_arm(
+    plan: Json,
+    arms: Mapping[str, Json],
+    against: Mapping[str, str],
+    measured: Mapping[str, int],
+    rounds: Mapping[str, object],
+) -> dict[str, str]:
+    """Return, by arm, why its speed and its memory are not compared yet.
+
+    Nothing of a timing pass that has not begun, which `not_timed` says once, and nothing of an arm that is not run.
+
+    Args:
+        plan: The plan as JSON.
+        arms: Its arms by name.
+        against: By arm, what it is compared with.
+        measured: By arm, in how many rounds there is a timing of it, whatever its status.
+        rounds: By arm, those that completed.
+    """
+    if not measured:
+        return {}
+    planned = rounds_planned(plan)
+    return {
+        arm: why
+        for arm, base in against.items()
+        if not arms[arm].get("failure")
+        and (
+            why := wait_for_rounds(measured, planned, arm, base) or none_completed(rounds, planned, arm, base)
+        )
+    }
+
+
+def not_timed(plan: Json, measured: Mapping[str, int]) -> list[str]:
+    """Return what a board says of a timing pass that has not begun; nothing where the plan has none."""
+    planned = rounds_planned(plan)
+    if measured or not planned:
+        return []
+    return [f"not timed yet: 0 of {counted(planned, 'timing round')}, so nothing is said of speed and memory"]
 
 
 def rounds_measured(timings: Iterable[Record]) -> dict[str, int]:

@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.board.latex_text import escape, shortened
-from harness.board.wording import plain
+from harness.board.latex_text import escape
+from harness.board.wording import plain, shorten
 
 _LABEL_LENGTH, _CAPTION_LENGTH = 40, 500
+"""What is longer is cut: TeX can make no box wider than six metres."""
 _NOT_IN_A_LABEL = re.compile(r"[^A-Za-z0-9-]+")
 
 
@@ -60,7 +61,7 @@ def table(
         body: Its lines in LaTeX, between the outer rules.
         notes: Paragraphs in LaTeX that stand below it.
     """
-    told = shortened(f"{plain(board['suite'])}: {caption}", _CAPTION_LENGTH)
+    told = shorten(f"{plain(board['suite'])}: {caption}", _CAPTION_LENGTH)
     label = _NOT_IN_A_LABEL.sub("-", str(board["suite"])).strip("-")[:_LABEL_LENGTH] or "board"
     return [
         r"\begin{table*}",

@@ -79,11 +79,6 @@ def escape(value: object) -> str:
     return text.replace(r" \%", r"\,\%")  # no line may break there
 
 
-def shortened(text: str, length: int) -> str:
-    """Return text that is cut where it is longer: TeX can make no box wider than six metres."""
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
 def _escaped(character: str) -> str:
     if character in _ESCAPES:
         return _ESCAPES[character]

@@ -19,7 +19,7 @@ from harness.board.data import chance_of, data_of, test_count_of
 from harness.board.environment import environment_stamps, origin_stamps, shared_of
 from harness.board.equal_compute import equal_compute_of
 from harness.board.history import past_of, past_stamps, say_what_came_late
-from harness.board.interim import rounds_measured, rounds_planned, wait_for_rounds
+from harness.board.interim import not_timed, rounds_measured, waits_by_arm
 from harness.board.other_plans import run_under_others
 from harness.board.parents import parents_of
 from harness.board.pareto import copies_of, with_pareto
@@ -105,11 +105,7 @@ def build(
     against = {arm: against_of(plan, arms[arm]) for arm in arms}
     chances = {arm: chance_of(plan, arms[arm], trials[arm]) for arm in arms}
     rounds, measured = speed.rounds_of(timings), rounds_measured(timings)
-    waits = {
-        arm: why
-        for arm, base in against.items()
-        if (why := wait_for_rounds(measured, rounds_planned(plan), arm, base))
-    }
+    waits = waits_by_arm(plan, arms, against, measured, rounds)
     study = Study(plan, arms, trials, rounds, waits, chances, against, rules)
     with beside(lambda: _apart(study), is_worth_it=len(attempts) >= MANY) as apart:
         board_rows = _judged(study)
@@ -125,7 +121,7 @@ def build(
     counts = rests_of(trials.values())
     counted = [rest for rest, _ in counts]
     notes += [*accuracy.notes, *in_seconds.notes_of(plan), *environment_stamps(counted, timings, shared)]
-    notes += [*origin_stamps(counts, timings, shared), *pace.notes]
+    notes += [*origin_stamps(counts, timings, shared), *pace.notes, *not_timed(plan, measured)]
     previews, left_out = previews_of(plan, preview)
     notes += [*left_out, *set_aside_stamps(set_aside, shared)]
     claims = claims_of(plan, Measured(arms, board_rows, trials, chances, rounds, measured), rules)

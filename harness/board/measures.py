@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from harness.board.select import ArmTrials, CountedRest, Record, number_at, numbers_at, value_at
-from harness.board.statistics import mean_of, median_of
+from harness.board.select import ArmTrials, CountedRest, Record, amount_at, amounts_at, numbers_at, value_at
+from harness.board.statistics import mean_if_any, median_if_any, median_of
+from harness.record.packed import MOST
 
 Json = dict[str, Any]
 
@@ -24,7 +25,7 @@ def timed(rounds: Mapping[int, Record]) -> Json:
         "latency_p99_seconds": ("latency_seconds", "p99"),
         "joules_per_image": ("energy", "joules_per_image"),
     }
-    found = {name: numbers_at(rounds.values(), *keys) for name, keys in places.items()}
+    found = {name: amounts_at(rounds.values(), *keys) for name, keys in places.items()}
     told: Json = {name: median_of(values) for name, values in found.items() if values}
     costs = _augmentation_costs(rounds.values())
     return {**told, "augmentations": costs} if costs else told
@@ -38,12 +39,13 @@ def _augmentation_costs(timings: Iterable[Record]) -> list[Json]:
         for cost in costs if isinstance(costs, list) else ():
             if isinstance(cost, dict):
                 found.setdefault((str(cost.get("label")), str(cost.get("placement"))), []).append(cost)
-    names = ("seconds_per_batch", "step_share", "images_per_second_lost")
+    names = ("step_share", "images_per_second_lost")  # differences of two times, so they may be below 0
     return [
         {
             "label": label.removeprefix("augmentation "),
             "placement": placement,
-            **{name: _middle(numbers_at(costs, name)) for name in names},
+            "seconds_per_batch": median_if_any(amounts_at(costs, "seconds_per_batch")),
+            **{name: median_if_any([x for x in numbers_at(costs, name) if abs(x) <= MOST]) for name in names},
         }
         for (label, placement), costs in found.items()
     ]
@@ -61,9 +63,9 @@ def trained(trials: ArmTrials, target: float | None) -> Json:
         reached = [one.rest["time_to_target"] for one in trials.good.values()]
         found["time_to_target"] = {
             "top1": target,
-            "seconds": _middle(numbers_at(reached, "seconds")),
-            "epoch": _middle(numbers_at(reached, "epoch")),
-            "reached": len(numbers_at(reached, "seconds")),
+            "seconds": median_if_any(amounts_at(reached, "seconds")),
+            "epoch": median_if_any(amounts_at(reached, "epoch")),
+            "reached": len(amounts_at(reached, "seconds")),
             "replicates": len(trials.counted),
         }
     return found
@@ -74,22 +76,22 @@ def stamps_of(trials: ArmTrials, rounds: Mapping[int, Record]) -> list[str]:
     stamps = []
     bound = [timing for timing in rounds.values() if timing.get("input_bound") is True]
     if bound:
-        share = median_of(numbers_at(bound, "data_wait_share") or [0.0])
+        share = median_of(amounts_at(bound, "data_wait_share") or [0.0])
         stamps.append(
             f"input-bound: data is waited for in {share:.0%} of a step, in {len(bound)} of {len(rounds)} rounds"
         )
     rests = trials.good_rests
     leaks = [leak for rest, count in rests if isinstance(leak := rest["leak"], dict) for _ in range(count)]
     if leaks:
-        worst = max(leaks, key=lambda leak: number_at(leak, "growth_share") or 0.0)
+        worst = max(leaks, key=lambda leak: amount_at(leak, "growth_share") or 0.0)
         stamps.append(
-            f"leak: {worst.get('kind')} memory grows by {number_at(worst, 'growth_share') or 0.0:.1%} in "
+            f"leak: {worst.get('kind')} memory grows by {amount_at(worst, 'growth_share') or 0.0:.1%} in "
             f"{LEAK_EPOCHS} epochs, in {len(leaks)} of {len(trials.good)} replicates"
         )
     together = [
         number
         for rest, count in rests
-        if (number := number_at(rest["mode"], "together") or 0.0) > 1
+        if (number := amount_at(rest["mode"], "together") or 0.0) > 1
         for _ in range(count)
     ]
     if together:
@@ -115,8 +117,4 @@ def gradient_norms_of(rests: Iterable[CountedRest]) -> dict[str, list[float | No
 def _by_epoch(curves: Sequence[Sequence[Any]]) -> list[float | None]:
     epochs = range(max(map(len, curves), default=0))
     columns = ([{"norm": curve[epoch]} for curve in curves if epoch < len(curve)] for epoch in epochs)
-    return [mean_of(values) if (values := numbers_at(column, "norm")) else None for column in columns]
-
-
-def _middle(values: list[float]) -> float | None:
-    return median_of(values) if values else None
+    return [mean_if_any(numbers_at(column, "norm")) for column in columns]

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.board.select import ArmTrials, numbers_at, value_at
-from harness.board.statistics import median_of
+from harness.board.statistics import median_if_any
+from harness.record.packed import MOST_FLOPS
 
 Json = dict[str, Any]
 
@@ -34,7 +35,12 @@ def parents_of(arm: str, arms: Mapping[str, Json], trials: ArmTrials, board_rows
     told = {
         role: {
             **{key: parent[key] for key in ("arm", "file") if key in parent},
-            **{cost: _middle(numbers_at(rests, "parents", role, cost)) for cost in COSTS},
+            **{
+                cost: median_if_any(
+                    [x for x in numbers_at(rests, "parents", role, cost) if 0.0 <= x <= MOST_FLOPS]
+                )
+                for cost in COSTS
+            },
         }
         for role, parent in sorted(needed.items())
     }
@@ -68,7 +74,3 @@ def _ancestors(arm: str, arms: Mapping[str, Json]) -> tuple[list[str], bool]:
 def _sum(values: list[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) if len(known) == len(values) else None
-
-
-def _middle(values: list[float]) -> float | None:
-    return median_of(values) if values else None

@@ -34,6 +34,9 @@ def stamps_by_arm(
             board_rows[arm]["compared"] = False
         elif has_other_test(plan, told, other):
             stamps[arm].append(OTHER_TEST)
+        # A copy for calibration has streams of its own, on purpose.
+        elif not told.get("copy_of") and rows.starts_elsewhere(told, other, trials[arm], baselines[base]):
+            stamps[arm].append(f'starts from other weights than "{base}"')
     return stamps
 
 

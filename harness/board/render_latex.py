@@ -16,7 +16,8 @@ from harness.board import aggregate_words, claim_words, method_words, tuning, wo
 from harness.board.cells import with_cells_in_words
 from harness.board.interim import stamps_beside
 from harness.board.latex_table import Notes, line, table
-from harness.board.latex_text import escape, shortened
+from harness.board.latex_text import escape
+from harness.board.wording import shorten
 
 Row = Mapping[str, Any]
 
@@ -49,7 +50,7 @@ def latex(board: Mapping[str, Any]) -> str:
     body = [line([column.head() for column in columns]), r"\midrule"]
     cell = None
     for index, row in enumerate(board["rows"]):
-        values = shortened(wording.cell(row), _CELL_LENGTH)
+        values = shorten(wording.cell(row), _CELL_LENGTH)
         if index and row.get("cell") != cell:
             body.append(r"\midrule")
         if values and (not index or row.get("cell") != cell):
@@ -76,12 +77,20 @@ class _Notes(Notes):
     def __init__(self) -> None:
         super().__init__()
         self.used: set[str] = set()
+        self.equal_in: set[str] = set()
 
-    def symbol(self, verdict: str | None) -> str:
-        """Return the symbol of a verdict; empty where it has none."""
+    def symbol(self, verdict: str | None, of: str) -> str:
+        """Return the symbol of a verdict; empty where it has none.
+
+        Args:
+            verdict: What was found.
+            of: On what: `accuracy`, `speed` or `memory`, each with a margin of its own.
+        """
         if verdict not in _SYMBOLS:
             return ""
         self.used.add(str(verdict))
+        if verdict == "equal":
+            self.equal_in.add(of)
         return _SYMBOLS[str(verdict)]
 
 
@@ -111,12 +120,12 @@ def _columns(rows: Sequence[Row], notes: _Notes) -> list[_Column]:
 
     def speed(row: Row) -> str:
         marks = notes.mark([stamp for stamp in row["stamps"] if stamp.startswith(_OF_SPEED)])
-        return _beside(escape(wording.speed(row)), notes.symbol(_side(row, "speed")) + marks)
+        return _beside(escape(wording.speed(row)), notes.symbol(_side(row, "speed"), "speed") + marks)
 
     def memory(row: Row) -> str:
         value = row["peak_memory_bytes"]
         text = wording.ABSENT if value is None else wording.decimal(value / unit, digits)
-        return _beside(escape(text), notes.symbol(_side(row, "memory")))
+        return _beside(escape(text), notes.symbol(_side(row, "memory"), "memory"))
 
     peak = max((row["peak_memory_bytes"] or 0 for row in rows), default=0)
     unit, name, digits = (2**30, "GiB", 2) if peak >= 10_000 * 2**20 else (2**20, "MiB", 0)
@@ -154,7 +163,7 @@ def _strong(row: Row, text: str) -> str:
 def _name(row: Row, notes: _Notes) -> str:
     """Return the arm's name with its footnotes; one that is too long for a table is cut and stands in a note."""
     name = wording.plain(row["arm"])
-    shown = shortened(name, _NAME_LENGTH)
+    shown = shorten(name, _NAME_LENGTH)
     remarks = [*([f"in full: {name}"] if shown != name else []), *_remarks(row)]
     return _strong(row, escape(shown)) + notes.mark(remarks)
 
@@ -165,7 +174,7 @@ def _difference(row: Row, notes: _Notes) -> str:
     if row["difference"] is None:
         return rf"\multicolumn{{3}}{{c}}{{{escape(wording.ABSENT)}}}"
     mean, _, interval = wording.interval(row["difference"]).partition(" ")
-    return f"{escape(mean)} & {escape(interval)} & {notes.symbol(row['verdict'])}"
+    return f"{escape(mean)} & {escape(interval)} & {notes.symbol(row['verdict'], 'accuracy')}"
 
 
 def _side(row: Row, side: str) -> str | None:
@@ -188,7 +197,7 @@ def _legend(board: Mapping[str, Any], notes: _Notes) -> str:
     words: dict[str, list[str]] = {}
     for verdict, symbol in _SYMBOLS.items():
         if verdict in notes.used:
-            words.setdefault(symbol, []).append("equal within the margin" if verdict == "equal" else verdict)
+            words.setdefault(symbol, []).append(_equal(board, notes) if verdict == "equal" else verdict)
     parts = [f"{symbol} {' or '.join(told)}" for symbol, told in words.items()]
     parts = [", ".join(parts)] if parts else []
     if any(map(is_best, board["rows"])):
@@ -199,6 +208,18 @@ def _legend(board: Mapping[str, Any], notes: _Notes) -> str:
     if not any(row["replicates"]["failed"] for row in board["rows"]):
         parts.append("no replicate failed")
     return f"{'; '.join(parts)}."
+
+
+def _equal(board: Mapping[str, Any], notes: _Notes) -> str:
+    """Return `equal (accuracy within 2 points, speed within 1 %)`: of each quantity what it was tested against."""
+    settings = board["settings"]
+    margins = {"accuracy": f"{method_words.equal_margin(settings):.2g} points"}
+    for quantity in ("speed", "memory"):
+        margins[quantity] = escape(f"{100 * settings[f'{quantity}_margin']:g} %")
+    told = [
+        f"{quantity} within {margin}" for quantity, margin in margins.items() if quantity in notes.equal_in
+    ]
+    return f"equal ({', '.join(told)})"
 
 
 def _general(board: Mapping[str, Any]) -> list[str]:

@@ -62,17 +62,17 @@ class TerminalBoard:
         for notice in wording.notices(board):
             yield from hang(Text(f"! {notice}", style="yellow"), others=2)
         yield Text()
-        yield from _table(board["rows"], width)
+        gone, kept = _columns(board["rows"], width)
+        yield from _table(board["rows"], gone, kept)
         yield Text()
         for row in board["rows"]:
             if remarks := _remarks(row, width):
                 style = _STYLES.get(row["verdict"] or "", "dim")
                 yield from hang(Text.assemble((plain(row["arm"]), style), f"  {remarks}"), 2, 4)
         yield Text()
-        ranks = rank_words.ranks_note(board)
         for told in (
-            method_words.method(board),
-            ranks,
+            method_words.method(board, gone),
+            "" if "#" in gone else rank_words.ranks_note(board),
             wording.calibration(board),
             tuning.tuning_line(board),
         ):
@@ -91,10 +91,8 @@ class TerminalBoard:
             yield from hang(Text(claim_words.family_note(board), style="dim"))
 
 
-def _table(rows: Sequence[Json], width: int) -> Iterator[Text]:
-    """Yield the table's lines: heading, rule, the rows of each cell under its values, what was left out."""
-    from rich.text import Text
-
+def _columns(rows: Sequence[Json], width: int) -> tuple[list[str], dict[str, int]]:
+    """Return the columns that there is no room for, and of the others how wide each is."""
     cells = [_cells(row) for row in rows]
     widths = {
         name: max([len(name), *(line[number].cell_len for line in cells)])
@@ -106,13 +104,20 @@ def _table(rows: Sequence[Json], width: int) -> Iterator[Text]:
     kept = {name: taken for name, taken in widths.items() if name not in gone}
     # What is still too wide is the name, which stands in full beside its reason.
     kept["arm"] -= min(max(table_width([*kept.values()]) - width, 0), kept["arm"] - 1)
+    return gone, kept
+
+
+def _table(rows: Sequence[Json], gone: Sequence[str], kept: Mapping[str, int]) -> Iterator[Text]:
+    """Yield the table's lines: heading, rule, the rows of each cell under its values, what was left out."""
+    from rich.text import Text
+
     yield _line([Text(name) for name in _COLUMNS], kept, style="bold")
     yield _whole("─" * table_width([*kept.values()]))
-    for values, group in groupby(zip(rows, cells, strict=True), key=lambda pair: wording.cell(pair[0])):
+    for values, group in groupby(rows, key=wording.cell):
         if values:
             yield _whole(values, style="italic")
-        for _, line in group:
-            yield _line(line, kept)
+        for row in group:
+            yield _line(_cells(row), kept)
     if gone:
         yield Text(left_out_words(gone), style="dim")
 

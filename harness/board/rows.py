@@ -8,7 +8,14 @@ from typing import Any
 
 from harness.board.in_seconds import continues
 from harness.board.select import FAILED_BY_ARM, ArmTrials, known, number_at, value_at
-from harness.board.statistics import Estimate, estimate, mean_of, median_of, probability_of_better
+from harness.board.statistics import (
+    Estimate,
+    estimate,
+    mean_if_any,
+    mean_of,
+    median_if_any,
+    probability_of_better,
+)
 from harness.record.attempt import SECONDS, Attempt
 
 Json = dict[str, Any]
@@ -17,6 +24,9 @@ UNSTABLE = 0.1
 BIT_EQUAL = "weights and outputs equal the baseline's, bit for bit"
 _TRAIN = SECONDS.index("train")
 ORDER_DECLARED = ("data", "dataset", "sampler", "order", "batch_size", "budget")
+
+_MAKES_WEIGHTS = ("backbone", "parents")
+"""Of a recipe, beside the data: what decides the weights that a trick finds."""
 
 
 def test_top1(trials: ArmTrials, chance: float) -> dict[int, float]:
@@ -69,10 +79,10 @@ def row_of(arm: Json, trials: ArmTrials, chance: float, alpha: float) -> Json:
             name: shown(estimate(known([number_at(one.rest, "metrics", name) for one in good]), alpha))
             for name in _names(trials, "metrics")
         },
-        "validation_top1": _mean(known([one.validation_top1 for one in good])),
-        "parameters": _middle(known([one.parameters for one in good])),
-        "training_flops": _middle(known([one.training_flops for one in good])),
-        "train_seconds": _mean(known([one.seconds[_TRAIN] for one in good])),
+        "validation_top1": mean_if_any(known([one.validation_top1 for one in good])),
+        "parameters": median_if_any(known([one.parameters for one in good])),
+        "training_flops": median_if_any(known([one.training_flops for one in good])),
+        "train_seconds": mean_if_any(known([one.seconds[_TRAIN] for one in good])),
         "observables": _observables(trials),
         "varies": list(arm.get("varies") or []),
         "recipe": arm.get("recipe"),
@@ -159,18 +169,38 @@ def is_no_op(trials: ArmTrials, baseline: ArmTrials) -> bool:
 def order_differs(arm: Json, trials: ArmTrials, baseline: ArmTrials) -> bool:
     """Return whether an arm saw other data in another order than the baseline, without having declared it.
 
-    One that only went on for longer, with a budget in seconds, did not.
+    One that only went on for longer, with a budget in seconds, did not. Where a digest is absent, nothing shows that
+    the order was the same.
     """
     if any(str(key).split(".")[0] in ORDER_DECLARED for key in arm.get("varies") or []):
         return False
     own, other = trials.good, baseline.good
     return any(
-        (one := own[replicate].order) is not None
-        and (two := other[replicate].order) is not None
-        and one != two
-        and not continues(one, two)
+        (one := own[replicate].order) is None
+        or (two := other[replicate].order) is None
+        or (one != two and not continues(one, two))
         for replicate in own.keys() & other.keys()
     )
+
+
+def starts_elsewhere(arm: Json, other: Json, trials: ArmTrials, baseline: ArmTrials) -> bool:
+    """Return whether an arm starts from other weights than its baseline, with one backbone and one data set.
+
+    A trick may do so on purpose (`dirac-init`). The verdict is then on what it starts from as well.
+    """
+    recipe, base = arm.get("recipe") or {}, other.get("recipe") or {}
+    if arm.get("data") != other.get("data") or any(
+        recipe.get(key) != base.get(key) for key in _MAKES_WEIGHTS
+    ):
+        return False
+    own, theirs = _initial(trials), _initial(baseline)
+    return any(own[replicate] != theirs[replicate] for replicate in own.keys() & theirs.keys())
+
+
+def _initial(trials: ArmTrials) -> dict[int, str]:
+    """Return by replicate the hash of all parameters' digests before the first step, where the record has it."""
+    found = {at: (one.rest["refs"] or {}).get("initial_parameters") for at, one in trials.good.items()}
+    return {at: digest for at, digest in found.items() if digest is not None}
 
 
 def paired(trials: ArmTrials, baseline: ArmTrials, chance: float, baseline_chance: float) -> list[float]:
@@ -232,14 +262,6 @@ def _unfinished(trials: ArmTrials) -> dict[int, Attempt]:
 
 def _names(trials: ArmTrials, table: str) -> list[str]:
     return sorted({str(name) for rest, _ in trials.good_rests for name in rest[table] or {}})
-
-
-def _mean(values: list[float]) -> float | None:
-    return mean_of(values) if values else None
-
-
-def _middle(values: list[float]) -> float | None:
-    return median_of(values) if values else None
 
 
 def _observables(trials: ArmTrials) -> Mapping[str, Json]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.record.attempt import Attempt
-from harness.record.packed import Run, finite, runs_of
+from harness.record.packed import Run, amount, finite, runs_of
 
 Record = Mapping[str, Any]
 CountedRest = tuple[Mapping[str, Any], int]
@@ -92,6 +92,16 @@ def value_at(record: object, *keys: str) -> Any:
 def number_at(record: object, *keys: str) -> float | None:
     """Return the finite number under `keys`, or None: NaN, infinity and a wrong type are absences."""
     return finite(value_at(record, *keys))
+
+
+def amount_at(record: object, *keys: str) -> float | None:
+    """Return the seconds, bytes, joules or rate under `keys`, or None: what cannot have been measured is absent too."""
+    return amount(value_at(record, *keys))
+
+
+def amounts_at(records: Iterable[object], *keys: str) -> list[float]:
+    """Return the amounts under `keys` of those records that hold one."""
+    return [value for record in records if (value := amount_at(record, *keys)) is not None]
 
 
 def numbers_at(records: Iterable[object], *keys: str) -> list[float]:

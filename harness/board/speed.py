@@ -6,8 +6,9 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from harness.board.select import Record, number_at, numbers_at
+from harness.board.select import Record, amount_at, amounts_at, numbers_at
 from harness.board.statistics import mean_of, median_of
+from harness.record.packed import MOST
 
 MEMORY = ("allocated", "tree", "resident")
 """What stands for an arm's peak memory, the first that its timings hold: on a GPU what was allocated there, else
@@ -53,7 +54,7 @@ def speed_of(rounds: Mapping[int, Record], baseline: Mapping[int, Record]) -> di
         "evaluation_images_per_second": _middle(rounds, "evaluation_images_per_second"),
         "step_seconds": {
             "median": _middle(rounds, "step_seconds", "median"),
-            "iqr": _middle(rounds, "step_seconds", "iqr"),
+            "iqr": _spread(rounds),
         },
         "peak_memory_bytes": _memory(rounds, baseline, kind) if kind else None,
         "peak_memory_kind": kind,
@@ -95,9 +96,8 @@ def log_ratios(own: Mapping[int, Record], base: Mapping[int, Record], rounds: It
     return [
         math.log(mine / other)
         for number in rounds
-        if (mine := number_at(own[number], "images_per_second"))
-        and (other := number_at(base[number], "images_per_second"))
-        and mine > 0 < other
+        if (mine := amount_at(own[number], "images_per_second"))
+        and (other := amount_at(base[number], "images_per_second"))
     ]
 
 
@@ -111,7 +111,7 @@ def _quiet(rounds: Collection[int], noisy: Collection[int]) -> list[int]:
 
 
 def _typical(timings: Iterable[Record]) -> float | None:
-    logs = [math.log(speed) for speed in numbers_at(timings, "images_per_second") if speed > 0]
+    logs = [math.log(speed) for speed in amounts_at(timings, "images_per_second") if speed]
     return math.exp(mean_of(logs)) if logs else None
 
 
@@ -122,12 +122,12 @@ def _quotient(speed: float | None, other: float | None, ratio: float) -> dict[st
 
 
 def _memory(rounds: Mapping[int, Record], baseline: Mapping[int, Record], kind: str) -> float | None:
-    sizes = {number: number_at(timing, "peak_memory_bytes", kind) for number, timing in rounds.items()}
-    known = {number: size for number, size in sizes.items() if size and size > 0}
+    sizes = {number: amount_at(timing, "peak_memory_bytes", kind) for number, timing in rounds.items()}
+    known = {number: size for number, size in sizes.items() if size}
     paired = [
         size
         for n, size in known.items()
-        if n in baseline and number_at(baseline[n], "peak_memory_bytes", kind)
+        if n in baseline and amount_at(baseline[n], "peak_memory_bytes", kind)
     ]
     values = paired or list(known.values())
     if len(set(values)) < 2:
@@ -136,7 +136,13 @@ def _memory(rounds: Mapping[int, Record], baseline: Mapping[int, Record], kind: 
 
 
 def _middle(rounds: Mapping[int, Record], *keys: str) -> float | None:
-    values = numbers_at(rounds.values(), *keys)
+    values = [value for value in amounts_at(rounds.values(), *keys) if value]
+    return median_of(values) if values else None
+
+
+def _spread(rounds: Mapping[int, Record]) -> float | None:
+    """Return the interquartile range of the steps: a difference of two times, so it may be next to nothing."""
+    values = [iqr for iqr in numbers_at(rounds.values(), "step_seconds", "iqr") if 0.0 <= iqr <= MOST]
     return median_of(values) if values else None
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.board.digits import p_beside, ratio_within
-from harness.board.select import Record, number_at
+from harness.board.select import Record, amount_at
 from harness.board.speed import MEMORY, log_ratios, noisy_of
 from harness.board.statistics import non_inferiority_p
 from harness.board.verdict import Comparison, Rules, compare, still_contains
@@ -63,7 +63,7 @@ def speed_verdicts(
     interim: Mapping[str, str] | None = None,
     steady_seconds: float | None = None,
 ) -> dict[str, Json]:
-    """Return by arm `speed_verdict` and `memory_verdict`; both null where the arm was not timed or is a baseline.
+    """Return by arm `speed_verdict` and `memory_verdict`; both null of a baseline, and where nothing was timed.
 
     Args:
         rounds: The completed timings by arm and round.
@@ -72,13 +72,14 @@ def speed_verdicts(
         refusals: By arm, why it gets no verdict at all.
         rules: What the plan fixed.
         non_inferiority_points: What accuracy an arm may lose.
-        interim: By arm, why its rounds are not all there yet.
+        interim: By arm, why its rounds are not judged: not all of them are there yet, or none completed.
         steady_seconds: What the plan gives a round, at the least; None where it does not say.
     """
     told: dict[str, Json] = {arm: {"speed_verdict": None, "memory_verdict": None} for arm in against}
     accuracy = {
         arm: non_inferior(values, non_inferiority_points, rules) for arm, values in differences.items()
     }
+    waits = interim or {}
     for words in (SPEED, SIZE):
         ratios, noisy = {}, {}
         for arm in differences:
@@ -87,7 +88,7 @@ def speed_verdicts(
             noisy[arm] = len(noisy_of(own, base)) if words is SPEED else 0
         held = {
             arm: refusals.get(arm)
-            or (interim or {}).get(arm)
+            or waits.get(arm)
             or too_few_rounds(ratios[arm], noisy[arm], rules, "")
             or _not_shown(accuracy[arm], rules)
             for arm in ratios
@@ -96,7 +97,7 @@ def speed_verdicts(
         for arm, comparison in judge_ratios(
             ratios, {a: why for a, why in held.items() if why}, rules, words.margin
         ).items():
-            if rounds.get(arm) and rounds.get(against[arm]):
+            if arm in waits or (rounds.get(arm) and rounds.get(against[arm])):
                 told[arm][key] = {
                     **_told(comparison, words, rules, held[arm]),
                     "non_inferior": accuracy[arm],
@@ -207,11 +208,8 @@ def _reason(comparison: Comparison, words: Words, rules: Rules) -> str:
     if comparison.p_holm <= rules.alpha:
         size = f"{words.measure} × {ratio_within(ratio, words.margin)} over {rounds} rounds"
         return f"{size}, significant ({p}), yet nearer to 1 than {words.margin:.0%}"
-    found = (
-        ""
-        if comparison.detectable is None
-        else f"; × {math.exp(comparison.detectable):.3f} would be found in 4 of 5"
-    )
+    detectable = None if comparison.detectable is None else _exp(comparison.detectable)
+    found = "" if detectable is None else f"; × {detectable:.3f} would be found in 4 of 5"
     return f"{size}, {p} > {rules.alpha:g}{found}"
 
 
@@ -225,10 +223,10 @@ def memory_ratios(own: Rounds, base: Rounds) -> list[float]:
     common = sorted(own.keys() & base.keys())
     for kind in MEMORY:
         pairs = [
-            (number_at(own[n], "peak_memory_bytes", kind), number_at(base[n], "peak_memory_bytes", kind))
+            (amount_at(own[n], "peak_memory_bytes", kind), amount_at(base[n], "peak_memory_bytes", kind))
             for n in common
         ]
-        logs = [math.log(mine / other) for mine, other in pairs if mine and other and mine > 0 < other]
+        logs = [math.log(mine / other) for mine, other in pairs if mine and other]
         if logs:
             return logs
     return []
@@ -239,7 +237,8 @@ def _input_bound(arm: str, rounds: Mapping[str, Rounds], baseline: str) -> str:
     bound = [
         name
         for name in (arm, baseline)
-        if 2 * sum(timing.get("input_bound") is True for timing in rounds[name].values()) > len(rounds[name])
+        if 2 * sum(timing.get("input_bound") is True for timing in rounds.get(name, {}).values())
+        > len(rounds.get(name, {}))
     ]
     return (
         f"; input-bound ({', '.join(bound)}): the ratio is of loading, not of the step alone" if bound else ""

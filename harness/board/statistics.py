@@ -54,6 +54,16 @@ def median_of(values: Sequence[float]) -> float:
     return ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
+def mean_if_any(values: Sequence[float]) -> float | None:
+    """Return the mean, None of no values."""
+    return mean_of(values) if values else None
+
+
+def median_if_any(values: Sequence[float]) -> float | None:
+    """Return the median, None of no values."""
+    return median_of(values) if values else None
+
+
 def deviation_of(values: Sequence[float]) -> float | None:
     """Return the sample standard deviation (n - 1), or None for fewer than two values or beyond any float."""
     if len(values) < 2:

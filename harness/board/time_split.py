@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.board.select import ArmTrials, known
-from harness.board.statistics import mean_of
+from harness.board.statistics import mean_if_any, mean_of
 from harness.record.attempt import SECONDS
 
 
@@ -18,7 +18,7 @@ def time_split_of(trials: ArmTrials) -> dict[str, float | None] | None:
     columns = dict(
         zip(SECONDS, zip(*(one.seconds for one in trials.good.values()), strict=True), strict=False)
     )
-    split = {name: _mean(known(columns.get(name, ()))) for name in SECONDS}
+    split = {name: mean_if_any(known(columns.get(name, ()))) for name in SECONDS}
     if all(value is None for value in split.values()):
         return None
     if split["train"] is not None and split["data_wait"] is not None:
@@ -37,7 +37,3 @@ def trials_of(trials: ArmTrials) -> list[dict[str, Any]]:
         for replicate in trials.planned
         if (one := told.get(replicate)) is not None
     ]
-
-
-def _mean(values: list[float]) -> float | None:
-    return mean_of(values) if values else None

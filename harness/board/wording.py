@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from harness.board import data_words
 from harness.board.set_aside import set_aside_words
 
 MARKS = {"better": "▲", "worse": "▼", "equal": "=", "not resolved": "○"}
@@ -14,6 +15,11 @@ ABSENT = "–"
 MINUS = "−"
 DAGGER, ABOUT = "†", "≈"
 """Beside a ratio that is not the quotient of what is shown, and before one of noisy rounds alone."""
+
+
+def shorten(text: str, length: int) -> str:
+    """Return text of at most so many letters: what is longer loses its end."""
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def plain(value: object) -> str:
@@ -237,26 +243,16 @@ def summary(board: Mapping[str, Any]) -> str:
     settings = board["settings"]
     arms, replicates = counted(len(board["rows"]), "arm"), counted(settings["replicates"], "replicate")
     if len(board["data"]) > _MOST_DATA:
-        return f"{arms} × {replicates} on {len(board['data'])} data sets{_sizes(board['data'])}"
-    data = " and ".join(
-        f"{plain(entry['dataset'])} ({entry['train']:,} training and {entry['test']:,} test images)"
-        if isinstance(entry["train"], int) and isinstance(entry["test"], int)
-        else plain(entry["dataset"])
-        for entry in board["data"]
-    )
+        sizes = data_words.range_of_sizes(board["data"])
+        return f"{arms} × {replicates} on {len(board['data'])} data sets" + (f" ({sizes})" if sizes else "")
+    data = " and ".join(map(_data_set, board["data"]))
     return f"{arms} × {replicates} on {data or 'unknown data'}"
 
 
-def _sizes(data: Sequence[Mapping[str, Any]]) -> str:
-    """Return ` (720 to 1,000 training and 360 to 10,000 test images)`; empty where a size is not known."""
-    told = []
-    for split, word in (("train", "training"), ("test", "test")):
-        counts = [entry[split] for entry in data if isinstance(entry[split], int)]
-        if len(counts) < len(data):
-            return ""
-        low, high = min(counts), max(counts)
-        told.append(f"{low:,} {word}" if low == high else f"{low:,} to {high:,} {word}")
-    return f" ({' and '.join(told)} images)"
+def _data_set(entry: Mapping[str, Any]) -> str:
+    """Return `digits (284 training, 30 validation and 539 test images)`; the name alone where a size is not known."""
+    is_known = isinstance(entry["train"], int) and isinstance(entry["test"], int)
+    return plain(entry["dataset"]) + (f" ({data_words.sizes(entry)})" if is_known else "")
 
 
 def calibration(board: Mapping[str, Any]) -> str:

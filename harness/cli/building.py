@@ -44,7 +44,7 @@ def build_anew(store: Store, allow_mixed: bool) -> tuple[dict[str, Any], Path | 
     try:
         paths = write(board, store.root, read_pictures(store.root, board))
     except StoreError as error:
-        complain(f"note: leaderboard.* were not written, what stands there may be older: {error}")
+        complain(f"note: {error}")
         return board, None, len(reading.records)
     page = next(path for path in paths if path.suffix == ".html")
     if not allow_mixed:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.board.select import number_at
+from harness.board.select import amount_at
 from harness.cli.forecast import is_alike, shape_of
 from harness.record.limits import usable_cores
 from harness.suite.grid import RECORD_BYTES
@@ -29,7 +29,7 @@ def parameter_counts(plan: Plan, records: Mapping[str, Mapping[str, Any]]) -> di
     """
     found: dict[str, int] = {}
     for trial in plan.trials:
-        count = number_at(records.get(trial.id) or {}, "parameters")
+        count = amount_at(records.get(trial.id) or {}, "parameters")
         if count is not None:
             found[trial.arm] = max(found.get(trial.arm, 0), int(count))
     known = [(arm, found[arm.name]) for arm in plan.arms if arm.name in found]

@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.board.select import number_at
 from harness.errors import StoreError
+from harness.record.reading import names_in
 from harness.record.store import Store
 from harness.suite.plan import Plan
 
@@ -40,12 +41,13 @@ class Earlier:
     records: Mapping[str, Json]
     store: Store
 
-    def shared(self, record: Json, key: str) -> Any:
-        """Return what a record refers to; None where it is gone."""
+    def shared(self, record: Json, key: str) -> Json | None:
+        """Return the table that a record refers to; None where it is gone, or is no table."""
         try:
-            return self.store.shared(record["refs"].get(key) or "")
+            value = self.store.shared(record["refs"].get(key) or "")
         except StoreError:
             return None
+        return value if isinstance(value, dict) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +66,21 @@ class Spread:
 
 
 def earlier_runs(results: Path) -> Iterator[Earlier]:
-    """Yield the suites that a results folder holds, in the order of their names; damaged ones are left out."""
-    for folder in sorted(results.iterdir()) if results.is_dir() else []:
-        if not (folder / "plans").is_dir():
-            continue
-        store = Store(folder)
+    """Yield the suites that a results folder holds, in the order of their names.
+
+    What of them is damaged or cannot be read is left out.
+    """
+    for name in sorted(names_in(f"{results}")):
+        store = Store(results / name)
         try:
             plan = store.read_plan()
-        except StoreError:
+        except StoreError:  # most often no suite's folder
             continue
         trials = [trial["id"] for trial in plan["trials"][:MOST_TRIALS]]
         found = {trial: store.good(trial) for trial in dict.fromkeys(trials)}
         records = {trial: record for trial, record in found.items() if record is not None}
         if records:
-            yield Earlier(folder.name, plan, records, store)
+            yield Earlier(name, plan, records, store)
 
 
 def distance(recipe: Mapping[str, Any], other: Mapping[str, Any]) -> int:

@@ -1,4 +1,4 @@
-"""What a component was last measured to do: the newest board on which an arm differs from its baseline by it alone."""
+"""What a component was last measured to do: the newest board on which arms differ from their baselines by it alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 
 import orjson
 
+from harness.board.cells import cells_in_words
+from harness.board.data import dataset_in_words
 from harness.suite.settings import KIND_OF
 
 Json = dict[str, Any]
@@ -17,26 +19,26 @@ BOARD = "leaderboard.json"
 _TEACHER = {"teacher"}
 
 
-def newest_effect(results: Path, kind: str, name: str) -> Json | None:
-    """Return the newest difference that a component made; None where no board under `results` tells of one.
+def newest_effects(results: Path, kind: str, name: str) -> list[Json]:
+    """Return the differences that a component made on the newest board that has any; none where no board does.
 
     Args:
         results: Every `leaderboard.json` in it and below is read.
         kind: Kind of the component.
-        name: As a suite names it; of a family, what stands before the model.
+        name: As a suite names it; of a family alone, `timm:`, any model of it is meant.
 
     Returns:
-        `{suite, arm, baseline, component, in_place_of, difference, verdict, reason, date, board}`: `difference` in
+        In the order of the board's rows `{suite, arm, baseline, dataset, cell, component, in_place_of, difference,
+        verdict, reason, date, board}`: `dataset` and `cell` in words, `cell` without the data set, `difference` in
         points as the board has it, `date` that of the arm's last trial, UTC, null where no record tells it.
     """
-    found = [
-        effect
-        for path in _boards(results)
-        for board in _read(path)
-        for effect in _effects(path, board, kind, name)
-    ]
-    # Of effects of one day the one of the later board by path; anything, but always the same.
-    return max(found, key=lambda effect: (effect["date"] or "", effect["board"], effect["arm"]), default=None)
+    found = [_told_by(path, board, kind, name) for path in _boards(results) for board in _read(path)]
+    # Of boards of one day the later one by path; anything, but always the same.
+    return max(
+        (effects for effects in found if effects),
+        key=lambda effects: (max(one["date"] or "" for one in effects), effects[0]["board"]),
+        default=[],
+    )
 
 
 def added(arm: Mapping[str, Any], baseline: Mapping[str, Any], kind: str) -> tuple[Json, Json | None] | None:
@@ -82,22 +84,41 @@ def _inner(normal: Mapping[str, Any]) -> Json | None:
     return next((value for value in wrapped if "name" in value and "params" in value), None)
 
 
+def _told_by(path: Path, board: Json, kind: str, name: str) -> list[Json]:
+    """Return the effects that a board tells of; none where it is not as boards are: that is not what was asked."""
+    try:
+        return [effect for effect in _effects(path, board, kind, name) if _is_told_whole(effect)]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return []
+
+
+def _is_told_whole(effect: Mapping[str, Any]) -> bool:
+    numbers = [value for value in effect["difference"].values() if value is not None]
+    return all(isinstance(effect[key], str) for key in ("suite", "arm", "baseline")) and all(
+        isinstance(value, (int, float)) for value in numbers
+    )
+
+
 def _effects(path: Path, board: Json, kind: str, name: str) -> Iterator[Json]:
     rows = board["rows"]
-    baseline = next((row for row in rows if row["baseline"]), None)
-    if baseline is None or not baseline["recipe"]:
-        return
-    for row in rows:
-        if row["baseline"] or not row["recipe"] or row["difference"] is None:
+    recipes = {row["arm"]: row["recipe"] for row in rows}
+    cells = cells_in_words([row.get("cell") or {} for row in rows])
+    for row, cell in zip(rows, cells, strict=True):
+        # In a grid every cell has a baseline of its own, whose recipe is not that of the others.
+        recipe, baseline = row["recipe"], recipes.get(row.get("against"))
+        if row["difference"] is None or not recipe or not baseline:
             continue
-        change = added(row["recipe"], baseline["recipe"], kind)
+        # Of an A/A copy the recipe is that of the arm that it copies: nothing is added.
+        change = added(recipe, baseline, kind)
         if change is None or not _is_named(change[0]["name"], name):
             continue
         component, replaced = change
         yield {
             "suite": board["suite"],
             "arm": row["arm"],
-            "baseline": baseline["arm"],
+            "baseline": row["against"],
+            "dataset": cell.pop("dataset", None) or dataset_in_words(recipe["dataset"]),
+            "cell": cell,
             "component": {"name": component["name"], "params": component.get("params") or {}},
             "in_place_of": None if replaced is None else replaced["name"],
             "difference": {key: row["difference"][key] for key in ("mean", "low", "high")},

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.board.select import is_good, number_at
+from harness.board.select import amount_at, amounts_at, is_good
 from harness.board.wording import duration
 from harness.cli.earlier import Earlier, distance, earlier_runs
 from harness.record.fingerprint import host
@@ -115,7 +115,7 @@ def _by_arm(trials: Sequence[Json], records: Mapping[str, Json]) -> dict[str, li
     found: dict[str, list[Json]] = {}
     for trial in trials:
         record = records.get(trial["id"])
-        if record is not None and is_good(record) and number_at(record, "seconds", "total"):
+        if record is not None and is_good(record) and amount_at(record, "seconds", "total"):
             found.setdefault(trial["arm"], []).append(record)
     return found
 
@@ -124,8 +124,8 @@ def _cost(records: Sequence[Json], samples_ratio: float, source: str, told: str)
     """Return what trials took on the average; what goes with the samples is scaled, building and compiling is not."""
     seconds = []
     for record in records:
-        total = number_at(record, "seconds", "total") or 0.0
-        fixed = sum(number_at(record, "seconds", key) or 0.0 for key in ("build", "compile", "warm_up"))
+        total = amount_at(record, "seconds", "total") or 0.0
+        fixed = sum(amount_at(record, "seconds", key) or 0.0 for key in ("build", "compile", "warm_up"))
         seconds.append(min(fixed, total) + max(0.0, total - fixed) * samples_ratio)
     return Cost(
         statistics.fmean(seconds),
@@ -138,8 +138,7 @@ def _cost(records: Sequence[Json], samples_ratio: float, source: str, told: str)
 
 def _largest(records: Sequence[Json], *keys: str) -> float | None:
     for key in keys:
-        values = [value for record in records if (value := number_at(record, "memory", key)) is not None]
-        if values:
+        if values := amounts_at(records, "memory", key):
             return max(values)
     return None
 
@@ -161,7 +160,7 @@ def _seen_elsewhere(run: Earlier, suite: str) -> list[_Seen]:
     found = []
     for name, records in _by_arm(run.plan["trials"], run.records).items():
         manifest = run.plan["manifests"].get(arms[name]["data"]) or {}
-        samples = number_at(records[0], "budget", "samples")
+        samples = amount_at(records[0], "budget", "samples")
         if samples and manifest:
             machine = (run.shared(records[0], "host") or {}).get("speed")
             where = f"arm {name}" if run.name == suite else f"arm {name} of suite {run.name}"
@@ -187,7 +186,7 @@ def _trained_on(plan: Plan, arm: Arm, records: Sequence[Json]) -> float:
     """Return how many samples an arm's trials trained on: of a budget in seconds by its records."""
     if seconds_of(arm) is None:
         return training_samples(plan, arm)
-    return number_at(records[0], "budget", "samples") or 1.0
+    return amount_at(records[0], "budget", "samples") or 1.0
 
 
 def _like(arm: Arm, plan: Plan, seen: Sequence[_Seen]) -> Cost | None:
@@ -200,7 +199,7 @@ def _like(arm: Arm, plan: Plan, seen: Sequence[_Seen]) -> Cost | None:
         return None if seconds is None else Cost(seconds, None, None, "budget", told)
     nearest = min(alike, key=lambda one: distance(arm.recipe, one.recipe))
     if seconds is not None:
-        took = [number_at(record, "seconds", "train") or seconds for record in nearest.records]
+        took = [amount_at(record, "seconds", "train") or seconds for record in nearest.records]
         ratio, by = seconds / statistics.fmean(took), "training seconds"
     else:
         ratio, by = training_samples(plan, arm) / nearest.samples, "training samples"

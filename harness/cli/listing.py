@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.board.wording import interval
 from harness.cli.docs import WIDTH, papers_in, slots_of, take_apart
+from harness.cli.effect_words import effect_lines, model_line
 from harness.cli.output import complain, say, say_json
 from harness.contract import KINDS
 from harness.errors import HarnessError, PluginError, nearest
@@ -82,12 +82,13 @@ def show(name: str, file: Path | None, results: Path, as_json: bool) -> int:
         raise PluginError(
             f'there is no component "{name}"{nearest(name, names)} (harness list shows them all)'
         )
-    described = [_described(registry, entry, results) for entry in found]
+    described = [_described(registry, entry, name, results) for entry in found]
     if as_json:
         say_json(described)
         return 0
     if len(found) > 1:
-        complain(f"{name} is the name of several: {', '.join(entry.kind for entry in found)}")
+        several = "may be of several kinds" if found[0].is_family else "is the name of several"
+        complain(f"{name} {several}: {', '.join(entry.kind for entry in found)}")
     say("\n\n".join(_page(one) for one in described))
     return 0
 
@@ -99,9 +100,10 @@ def _of_name(registry: Registry, kind: str, name: str) -> list[Entry]:
         return []
 
 
-def _described(registry: Registry, entry: Entry, results: Path) -> dict[str, Any]:
-    from harness.cli.effect import newest_effect  # pydantic: a fifth of a second, which `list` does not have
+def _described(registry: Registry, entry: Entry, asked: str, results: Path) -> dict[str, Any]:
+    from harness.cli.effect import newest_effects  # pydantic: a fifth of a second, which `list` does not have
 
+    name = entry.full_name + (asked.partition(":")[2] if entry.is_family else "")
     loaded = registry.load(entry)
     module = inspect.getmodule(loaded)
     stage = getattr(loaded, "stage", None)
@@ -110,6 +112,8 @@ def _described(registry: Registry, entry: Entry, results: Path) -> dict[str, Any
     told = take_apart("\n\n".join(inspect.cleandoc(text) for text in docstrings))
     return {
         **_row(entry),
+        "name": name,
+        "family": entry.full_name if entry.is_family else None,
         "version": entry.version,
         "doc": told.text,
         "papers": told.papers or list(papers_in(entry.summary)),
@@ -124,7 +128,7 @@ def _described(registry: Registry, entry: Entry, results: Path) -> dict[str, Any
         "observable": getattr(loaded, "observable", None) or None,
         "unit": getattr(loaded, "unit", None) or None,
         "preload": list(entry.preload),
-        "effect": newest_effect(results, entry.kind, entry.full_name),
+        "effects": newest_effects(results, entry.kind, name),
     }
 
 
@@ -138,7 +142,15 @@ def _parameters(schemas: Mapping[str, Any], told: Mapping[str, str]) -> dict[str
 
 
 def _page(one: Mapping[str, Any]) -> str:
-    lines = [f"{one['kind']} {one['name']}: {one['summary']}", "", one["doc"], ""]
+    model = one["name"].removeprefix(one["family"] or one["name"])
+    is_sure = not model or one["effects"]  # what was measured is there
+    lines = [
+        f"{one['kind']} {one['name']}: {one['summary']}",
+        *([] if is_sure else [model_line(one["family"], one["kind"], model)]),
+        "",
+        one["doc"],
+        "",
+    ]
     for heading, entries in (("Paper", one["papers"]), ("When not to use it", one["not_for"])):
         if entries:
             lines += [
@@ -159,7 +171,7 @@ def _page(one: Mapping[str, Any]) -> str:
         parameters = ", ".join(f"{key} = {value}" for key, value in one["identity"].items())
         lines.append(f"Does nothing, bit for bit, at: {parameters or 'its defaults'}")
     lines.append(f"From: {one['source']}" + (f" {one['version']}" if one["version"] else ""))
-    return "\n".join([*lines, _effect_text(one["effect"])])
+    return "\n".join([*lines, *effect_lines(one["effects"], one["name"])])
 
 
 def _parameter_lines(one: Mapping[str, Any]) -> list[str]:
@@ -175,20 +187,6 @@ def _parameter_lines(one: Mapping[str, Any]) -> list[str]:
                 textwrap.indent(textwrap.fill(str(description), WIDTH - width - 6), " " * (width + 6))
             )
     return lines
-
-
-def _effect_text(effect: Mapping[str, Any] | None) -> str:
-    """Return what a component was last measured to do, in two lines."""
-    if effect is None:
-        return "Measured effect: none yet, on no board here (--results DIR) does an arm differ by it alone"
-    settings = ", ".join(f"{key} = {value}" for key, value in effect["component"]["params"].items())
-    place = f" in place of {effect['in_place_of']}" if effect["in_place_of"] else ""
-    verdict = effect["verdict"] or effect["reason"]
-    return (
-        f"Measured effect: {interval(effect['difference'])} points of test accuracy{place}, {verdict}\n"
-        f"  suite {effect['suite']}, {effect['date'] or 'no date'}, arm {effect['arm']} against {effect['baseline']}"
-        + (f" ({settings})" if settings else "")
-    )
 
 
 def parameter_text(schema: Mapping[str, Any], *, is_required: bool) -> str:

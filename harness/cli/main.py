@@ -223,6 +223,10 @@ def main() -> None:
         code = error.exit_code
     except SystemExit as exit_:
         code = exit_.code if isinstance(exit_.code, int) else 0
+        if isinstance(gone := exit_.__context__, BrokenPipeError):
+            # Typer prints help and versions, and calls a reader that has gone away a failure.
+            lose_output(gone)
+            code = 0
     except OSError as error:
         if error.errno not in _WRITING or error.filename is not None:
             raise

@@ -49,7 +49,9 @@ Resolve = Annotated[
         help="Say how many replicates a difference of so many points takes.",
     ),
 ]
-Probe = Annotated[bool, typer.Option("--probe", help="Time some steps of every arm, one after another.")]
+Probe = Annotated[
+    bool, typer.Option("--probe", help="Time some steps of each arm that has no record, one after another.")
+]
 Samples = Annotated[
     int, typer.Option("--samples", metavar="N", min=1, max=32, help="Samples in a picture, at the most 32.")
 ]

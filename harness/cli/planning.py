@@ -12,7 +12,7 @@ from harness.board.in_seconds import notes_of
 from harness.board.wording import counted
 from harness.cli.disk import Searched, disk_bytes, parameter_counts
 from harness.cli.forecast import costs_of, hours_words, memory_of, total_hours
-from harness.cli.output import say, say_json
+from harness.cli.output import complain, say, say_json
 from harness.cli.resolution import resolution_lines, resolution_of
 from harness.cli.running import Ready, Settings, make_ready
 from harness.cli.timing_cost import rounds_left, timing_pass, timing_seconds
@@ -44,7 +44,7 @@ def show_plan(
         settings: The options.
         as_json: Whether programs read it.
         resolve_points: A difference for which the replicates are wanted.
-        with_probe: Whether to time some steps of every arm in place of what records tell.
+        with_probe: Whether to time some steps of each arm that is left to run and has no record.
     """
     refuse_file(settings.results)
     ready = make_ready(path, settings)
@@ -150,11 +150,6 @@ def summarise(
     costs = costs_of(plan, good, settings.results)
     timed = timing_seconds(plan, reading.timings, settings.results)
     parameters = parameter_counts(plan, good)
-    if with_probe:
-        from harness.cli.probing import probe
-
-        for name, one in probe(ready, settings).items():
-            costs[name], timed[name], parameters[name] = one.cost, one.timing_seconds, one.parameters
     again = _trained_again(plan, store, reading)
     by_arm: dict[str, list[str]] = {arm.name: [] for arm in plan.arms}
     for trial in plan.trials:
@@ -162,8 +157,18 @@ def summarise(
     to_run = (
         Counter({name: sum(one not in good for one in trials) for name, trials in by_arm.items()}) + again
     )
-    hours, without = total_hours(costs, to_run, width)
     rounds = rounds_left(plan, reading.timings)
+    if with_probe:
+        from harness.cli.probing import probe, why_none, worth_probing
+
+        arms_to_probe = worth_probing(plan, costs, timed, to_run, rounds)
+        if not arms_to_probe:
+            complain(why_none(to_run, rounds))
+        for name, one in probe(ready, settings, arms_to_probe).items():
+            if name not in costs or costs[name].source != "records":
+                costs[name] = one.cost
+            timed[name], parameters[name] = one.timing_seconds, one.parameters
+    hours, without = total_hours(costs, to_run, width)
     timing = timing_pass(rounds, timed)
     arms = []
     for arm in plan.arms:

@@ -52,7 +52,11 @@ def reproduce(
 
 
 def _told(ident: str, stores: list[Store]) -> tuple[Json, Plan]:
-    """Return what is known of a trial, from the first folder that has a record of it that counts."""
+    """Return what is known of a trial, from the first folder that has a record of it that counts.
+
+    What of the record, or of what it refers to, is of another type than harness writes counts as absent.
+    """
+    from harness.board.select import number_at
     from harness.suite.plan import Plan
 
     known = [(store, record) for store in stores if (record := store.good(ident)) is not None]
@@ -65,7 +69,6 @@ def _told(ident: str, stores: list[Store]) -> tuple[Json, Plan]:
         name: _shared(store, record["refs"].get(name)) for name in ("host", "code", "session", "recipe")
     }
     code, session = shared["code"] or {}, shared["session"] or {}
-    test = (record.get("results") or {}).get("test") or {}
     return {
         "trial": ident,
         "folders": [str(one.root) for one, _ in known],
@@ -77,15 +80,15 @@ def _told(ident: str, stores: list[Store]) -> tuple[Json, Plan]:
         "salt": plan.arm(entry.arm).salt,
         "attempt": record["attempt"],
         "status": record["status"],
-        "commit": code.get("commit"),
+        "commit": _text(code, "commit"),
         "dirty": code.get("dirty"),
         "engine": code.get("engine"),
         "version": code.get("version"),
-        "command": session.get("command"),
-        "environment": session.get("environment"),
+        "command": _text(session, "command"),
+        "environment": _table(session.get("environment")),
         "host": shared["host"],
         "data": plan.arm(entry.arm).data,
-        "top1": test.get("top1"),
+        "top1": number_at(record, "results", "test", "top1"),
         "digests": record.get("digests"),
         "recipe": plan.arm(entry.arm).recipe or shared["recipe"],
         "record": record,
@@ -111,32 +114,46 @@ def _trial(plan: Plan, ident: str) -> Trial:
     return next(trial for trial in plan.trials if trial.id == ident)
 
 
-def _shared(store: Store, name: str | None) -> Any:
+def _shared(store: Store, name: str | None) -> Json | None:
+    """Return the table that a record refers to; None where it is gone, or is no table."""
     try:
-        return store.shared(name) if name else None
+        return _table(store.shared(name)) if name else None
     except StoreError as error:
         complain(f"warning: {error}")
         return None
+
+
+def _table(value: Any) -> Json | None:
+    return value if isinstance(value, dict) else None
+
+
+def _text(table: Mapping[str, Any], key: str) -> str | None:
+    value = table.get(key)
+    return value if isinstance(value, str) else None
 
 
 def _folders(suite: Path | None, told: Mapping[str, Any]) -> list[Path]:
     """Return where the suite may be: where it is said to be, else here, else where the run was told."""
     if suite is not None:
         return [suite.resolve().parent]
-    words = shlex.split(told["command"] or "")
+    try:
+        words = shlex.split(told["command"] or "")
+    except ValueError:  # no closing quotation
+        words = []
     return [Path.cwd(), *(Path(word).resolve().parent for word in words if word.endswith(".toml"))]
 
 
 def _run(
     told: Mapping[str, Any], plan: Plan, folders: list[Path], data: Path | None, device: str | None
 ) -> Json:
+    from harness.board.select import number_at, value_at
     from harness.launch.progress import Bars, Lines
     from harness.launch.reproduce import train_again
     from harness.record.fingerprint import code
     from harness.record.reproduced import compare_attempts, differing_environment
 
     record = told["record"]
-    place = str((record.get("place") or {}).get("device") or "auto")
+    place = str(value_at(record, "place", "device") or "auto")
     progress = Bars() if sys.stderr.isatty() else Lines()
     try:
         again = train_again(
@@ -155,22 +172,23 @@ def _run(
     if told["engine"] not in (None, code()["engine"]):
         differs.append("the harness's engine is another")
     differs += [f"the source of {name} is another" for name in again.sources]
-    if (together := ((record.get("mode") or {}).get("together")) or 1) > 1:
+    if (together := number_at(record, "mode", "together") or 1) > 1:
         differs.append(
-            f"the record's replicate was trained at once with others ({together} together), now alone"
+            f"the record's replicate was trained at once with others ({together:g} together), now alone"
         )
     return {**compare_attempts(record, again.record), "differs": differs}
 
 
 def _lines(told: Mapping[str, Any]) -> Iterator[str]:
     from harness.board.reproduce import DATA, ENVIRONMENT
+    from harness.board.select import value_at
 
     state = " with changes that no commit holds" if told["dirty"] else ""
     where = f'replicate {told["replicate"]} of arm "{told["arm"]}"'
     yield f"trial {told['trial']}: {where}, suite {told['suite']} ({', '.join(told['folders'])})"
     top1 = "" if told["top1"] is None else f", top-1 {told['top1']:.2f} %"
     yield f"ended as {told['status']}{top1}, attempt {told['attempt']}, seed {told['seed']}"
-    cpu = ((told["host"] or {}).get("accuracy") or {}).get("cpu") or "an unknown CPU"
+    cpu = value_at(told, "host", "accuracy", "cpu") or "an unknown CPU"
     yield f"made by harness {told['version'] or 'of an unknown version'}{state}, on {cpu}"
     yield f"recipe {orjson.dumps(told['recipe']).decode()}"
     if seconds := measured_in(told.get("record")):

@@ -67,7 +67,11 @@ def make_ready(path: Path, settings: Settings) -> Ready:
     suite = load(path, allow=os.environ.get("HARNESS_PLUGINS"), keep_going=settings.keep_going)
     for line in missing_libraries(suite.trackers, suite.registry):
         complain(f"note: {line}")
-    names = [name.strip() for name in settings.arms.split(",") if name.strip()] if settings.arms else None
+    names = (
+        [name.strip() for name in settings.arms.split(",") if name.strip()]
+        if settings.arms is not None
+        else None
+    )
     manifests, data = prepare_data(suite, names, settings)
     return Ready(suite, expand(suite, manifests, arms=names, replicates=settings.replicates), data)
 

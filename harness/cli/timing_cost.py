@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from harness.board.select import number_at
+from harness.board.select import amount_at
 from harness.cli.earlier import distance, earlier_runs
 from harness.cli.forecast import is_alike, shape_of
 from harness.suite.plan import Plan
@@ -89,22 +89,29 @@ def round_seconds(timing: Mapping[str, Any], asked: float) -> float | None:
     times. The steady windows last as long as is asked of them, or 40 steps, and come as often as they came: a noisy
     timing is taken again. Of a probe they come once, for its windows are too short to tell how noisy longer ones are.
     """
-    parts = timing.get("seconds") or {}
-    step, alone = number_at(timing, "step_seconds", "median"), number_at(timing, "compute_images_per_second")
-    speed = number_at(timing, "images_per_second")
+    parts = told if isinstance(told := timing.get("seconds"), dict) else {}
+    step, alone = amount_at(timing, "step_seconds", "median"), amount_at(timing, "compute_images_per_second")
+    speed = amount_at(timing, "images_per_second")
     if timing.get("status") != "completed" or not step or not alone or not speed:
         return None
-    started, finished = timing.get("started_at"), timing.get("finished_at")
-    if started and finished:
-        whole = (datetime.fromisoformat(finished) - datetime.fromisoformat(started)).total_seconds()
+    whole = _seconds_between(timing.get("started_at"), timing.get("finished_at"))
+    if whole is not None:
         tries = max(1, len(told)) if isinstance(told := timing.get("tries"), list) else 1
     else:
-        whole = sum(value for value in parts.values() if value is not None)
+        whole = sum(amount_at(parts, key) or 0.0 for key in parts)
         tries = 1
     alone_step = step * speed / alone  # of one batch: images a second stand in the ratio of the steps
-    steady, compute = (number_at(timing, "seconds", key) or 0.0 for key in ("steady", "compute"))
+    steady, compute = (amount_at(timing, "seconds", key) or 0.0 for key in ("steady", "compute"))
     will = tries * max(asked, STEADY_STEPS * step) + max(COMPUTE_SHARE * asked, STEADY_STEPS * alone_step)
     return max(0.0, whole - tries * steady - compute) + will
+
+
+def _seconds_between(started: Any, finished: Any) -> float | None:
+    """Return the seconds between two times, None where either is absent or no time: a neighbour may say anything."""
+    try:
+        return (datetime.fromisoformat(finished) - datetime.fromisoformat(started)).total_seconds()
+    except (TypeError, ValueError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)

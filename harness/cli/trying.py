@@ -10,9 +10,10 @@ from pathlib import Path
 from harness.cli.listing import installed
 from harness.cli.output import complain
 from harness.cli.running import Settings, execute, make_ready
-from harness.errors import PluginError
+from harness.errors import PluginError, Problem, SuiteError
 from harness.record.store import Store
 from harness.registry.entry import Entry
+from harness.registry.messages import join
 from harness.registry.registry import Registry
 
 _SUITE = """schema = 1
@@ -67,7 +68,8 @@ def try_file(file: Path, device: str, timeout: float) -> int:
     for entry in registry.entries("plugin"):
         if entry.source == str(file):
             raise PluginError(f"{file.name} cannot be loaded:\n{entry.error or entry.summary}")
-    arms = list(_arms(registry, [e for e in registry.entries() if e.source == str(file)]))
+    entries = [entry for entry in registry.entries() if entry.source == str(file)]
+    arms = list(_arms(registry, entries))
     if not arms:
         kinds = ", ".join(_KEYS)
         raise PluginError(f"{file.name} offers nothing that can be tried by its defaults (kinds: {kinds})")
@@ -75,8 +77,29 @@ def try_file(file: Path, device: str, timeout: float) -> int:
         suite = Path(folder) / "try.toml"
         suite.write_text(_SUITE.format(file=json.dumps(str(file))) + "".join(arms))
         settings = Settings(Path(folder), None, None, None, 0, device, False, timeout)
-        ready = make_ready(suite, settings)
+        try:
+            ready = make_ready(suite, settings)
+        except SuiteError as error:  # the user has no such suite
+            told = [f"{file.name}: {_in_the_plugin(problem, entries)}" for problem in error.problems]
+            raise PluginError("\n".join(told)) from error
         return execute(ready, Store(Path(folder) / "try"), settings, "harness try", is_kept=False)
+
+
+def _in_the_plugin(problem: Problem, entries: list[Entry]) -> str:
+    """Return a problem of the suite that was made up here as one of the component that it is about."""
+    for entry in entries:
+        arm = join("arms", _arm_name(entry))
+        if problem.path == arm or problem.path.startswith(f"{arm}."):
+            key = _KEYS[entry.kind].partition(" ")[0]
+            within = (
+                problem.path.removeprefix(arm).removeprefix(f".{key}").removeprefix("[0]").removeprefix(".")
+            )
+            return f"{entry.kind} {entry.name}: {f'{within}: ' if within else ''}{problem.message}"
+    return f"{problem.path}: {problem.message}"
+
+
+def _arm_name(entry: Entry) -> str:
+    return f"{entry.kind}-{entry.name}"
 
 
 def _arms(registry: Registry, entries: list[Entry]) -> Iterator[str]:
@@ -97,4 +120,4 @@ def _arms(registry: Registry, entries: list[Entry]) -> Iterator[str]:
         roles = sorted(getattr(registry.load(entry), "parents", ()))
         parents = "".join(f'{role} = {{ arm = "baseline" }}\n' for role in roles)
         lines = f"{_KEYS[entry.kind].format(component)}\n{parents}"
-        yield f"\n[arms.{json.dumps(f'{entry.kind}-{entry.name}')}]\n{lines}"
+        yield f"\n[arms.{json.dumps(_arm_name(entry))}]\n{lines}"

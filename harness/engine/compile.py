@@ -10,7 +10,7 @@ import torch
 
 from harness.contract import DataInfo, Scale, Stage, StepPlan, Trick
 from harness.engine.compiled import compile_model, uses_graphs
-from harness.engine.contract_check import ContractError, check_plan, describe
+from harness.engine.contract_check import ContractError, check_call, check_plan, describe
 from harness.engine.culprit import Owners, labels_for
 from harness.engine.data import TrialData
 from harness.engine.foundation import Foundation, lay_foundation, rate_table
@@ -221,6 +221,7 @@ def _batch_functions(base: Foundation, model: Module, bound: Bound) -> BatchFunc
             continue  # ahead of the batch that a step sees: the loader's
         function = base.registry.build("augmentation", normal).bind(base.context(label, model))
         if function is not None:
+            check_call(label, "batch", function, "batch")
             functions.append((role.stage, label, function))
     return sorted(functions, key=lambda entry: entry[0])
 

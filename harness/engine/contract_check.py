@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 
 import numpy as np
@@ -25,6 +26,36 @@ def describe(value: object) -> str:
     if isinstance(value, torch.Tensor):
         return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)} on {value.device}"
     return "None" if value is None else type(value).__name__
+
+
+def check_call(plugin: str, slot: str, function: object, *given: str) -> None:
+    """Hold a function to what it is called with, once, when it is bound: its own frame is in no traceback otherwise.
+
+    Args:
+        plugin: Whose it is.
+        slot: Where it acts.
+        function: What the plugin gave.
+        given: Names of the arguments, by place.
+
+    Raises:
+        ContractError: Where it is none, or cannot be called so.
+    """
+    call = f"({', '.join(given)})"
+    if not callable(function):
+        raise ContractError(plugin, slot, f"expected a function of {call}, got {describe(function)}")
+    inner = function.forward if isinstance(function, torch.nn.Module) else function
+    try:
+        # Not that of what a decorator wraps: the decorator's own function is called.
+        signature = inspect.signature(inner, follow_wrapped=False)
+    except (TypeError, ValueError):  # compiled ones have none
+        return
+    try:
+        signature.bind(*given)
+    except TypeError as error:
+        bare = [one.replace(annotation=inspect.Parameter.empty) for one in signature.parameters.values()]
+        takes = signature.replace(parameters=bare, return_annotation=inspect.Signature.empty)
+        name = getattr(function, "__name__", None) or type(function).__name__
+        raise ContractError(plugin, slot, f"{name} takes {takes} and is given {call}: {error}") from error
 
 
 def checked_batch(

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from harness.contract import Augmentation, Batch, Stage
-from harness.engine.contract_check import ContractError, describe
+from harness.engine.contract_check import ContractError, check_call, describe
 from harness.engine.culprit import labels_for
 from harness.engine.foundation import image_statistics
 from harness.engine.keys import Draws, Keys, Moment
@@ -142,6 +142,7 @@ class Augmenter:
             )
             function = augmentation.bind(context)
             if function is not None:
+                check_call(label, "batch", function, "batch")
                 self.functions.append((label, function))
 
     def begin(self, wanted: Wanted) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch.nn.functional as F
 
 from harness.contract import Batch, Slots, Stage, StepPlan, Trick
-from harness.engine.contract_check import ContractError, describe
+from harness.engine.contract_check import ContractError, check_call, describe
 from harness.engine.culprit import Owners
 from harness.engine.loop import Objective, Step
 from harness.errors import nearest
@@ -29,11 +29,25 @@ BatchFunctions = list[tuple[Stage, str, Callable[[Batch], Batch]]]
 """(stage, label, function), in the order of stages."""
 
 
+_GIVEN: Mapping[str, tuple[str, ...]] = {
+    "phase": (),
+    "batch": ("batch",),
+    "loss": ("logits", "target"),
+    "objective": ("objective",),
+    "gradients": ("gradients",),
+    "update": ("update",),
+    "eval_model": ("model",),
+    "observe": (),
+}
+"""What the function of a slot is called with."""
+
+
 def bind(label: str, trick: Trick, ctx: Context) -> Slots:
     """Return the slots of a trick.
 
     Raises:
-        ContractError: For a slot that does not exist, with the nearest that does, or for no `Slots` at all.
+        ContractError: For a slot that does not exist, with the nearest that does, for no `Slots` at all, or for a
+            function that cannot be called as its slot is.
     """
     try:
         slots = trick.bind(ctx)
@@ -46,6 +60,9 @@ def bind(label: str, trick: Trick, ctx: Context) -> Slots:
         raise ContractError(label, "bind", found) from error
     if not isinstance(slots, Slots):
         raise ContractError(label, "bind", f"expected Slots, got {describe(slots)}")
+    for name, given in _GIVEN.items():
+        if (function := getattr(slots, name)) is not None:
+            check_call(label, name, function, *given)
     return slots
 
 
@@ -72,6 +89,7 @@ def compose_objective(
     for label, _, slots in bound:
         if slots.objective is not None:
             objective, owner = slots.objective(objective), (label, "objective")
+            check_call(*owner, objective, "batch")
             owners.own(label, "objective", objective)
     return objective, owner
 
@@ -84,6 +102,7 @@ def wrap_update(step: Step, bound: Bound, owners: Owners) -> str:
     for label, _, slots in bound:
         if slots.update is not None:
             step.update, outermost = slots.update(step.update), label
+            check_call(label, "update", step.update, "closure")
             owners.own(label, "update", step.update)
         for name in ("phase", "gradients", "eval_model", "observe"):
             owners.own(label, name, getattr(slots, name))

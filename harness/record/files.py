@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -65,6 +65,43 @@ def write_over(path: Path, data: bytes) -> bool:
             temporary.unlink(missing_ok=True)
         _sync_folder(path.parent)
     return True
+
+
+def write_all_over(contents: Mapping[Path, bytes]) -> None:
+    """Write files that belong together, each in place of the one that is there: none before all are on the disk.
+
+    A file that holds the same already is left alone.
+
+    Raises:
+        StoreError: Where the disk refuses, or a folder stands in the way: but for a disk that fails between two
+            renames, all files are as they were.
+    """
+    changed = {path: data for path, data in contents.items() if not holds(path, data)}
+    for path in changed:
+        if path.is_dir():
+            raise StoreError(f"{path}: cannot be written: a folder stands where a file should be")
+    written: dict[Path, Path] = {}
+    try:
+        for path, data in changed.items():
+            with _disk(path.parent, len(data)):
+                written[path] = _temporary(path, data)
+        for path, temporary in written.items():
+            with _disk(path.parent, 0):
+                temporary.replace(path)
+    finally:
+        for temporary in written.values():
+            temporary.unlink(missing_ok=True)
+    for folder in {path.parent for path in changed}:
+        with _disk(folder, 0):
+            _sync_folder(folder)
+
+
+def holds(path: Path, data: bytes) -> bool:
+    """Return whether a file holds just that."""
+    try:
+        return path.read_bytes() == data
+    except OSError:
+        return False
 
 
 def append_line(path: Path, data: bytes) -> None:
@@ -159,7 +196,7 @@ def _disk(folder: Path, size: int) -> Iterator[None]:
     try:
         yield
     except FileExistsError as error:
-        if folder.exists() and not folder.is_dir():
+        if not folder.is_dir():  # a link that leads nowhere is not there either
             raise StoreError(f"{folder}: a file stands where a folder should be") from error
         raise
     except NotADirectoryError as error:

@@ -203,6 +203,8 @@ def _recorded(root: Path, trials: Iterable[str]) -> set[str]:
         names = set(os.listdir(folder))  # noqa: PTH208 - a hundred thousand names
     except (FileNotFoundError, NotADirectoryError):
         return set()
+    except OSError as error:  # nobody may say that nothing had been run
+        raise StoreError(f"{folder}: cannot be read: {error.strerror}") from error
     return {
         trial
         for trial in names.intersection(trials)

@@ -11,6 +11,7 @@ from harness.errors import StoreError
 from harness.record import files
 from harness.record.misplaced import why_misplaced
 from harness.record.place import STRANGER, Places
+from harness.record.reading import names_or_reason, why_unread
 from harness.record.record import FINAL, canonical, names_of, open_sealed
 from harness.record.store import Store
 from harness.registry.digests import digest_file, digest_json
@@ -32,7 +33,7 @@ class Merged:
         weights: Weights files written.
         others: Trials with records, of arms or replicates that are not in the plan, left where they are.
         other_timings: Timings of other plans, left too: a ratio is one of arms that were timed in one pass.
-        damaged: `{path, reason}` of what was left because it is not what was written.
+        damaged: `{path, reason}` of what was left because it is not what was written, or cannot be read.
         misfits: `{path, reason}` of what was left because it contradicts the plan, as a board would set it aside.
     """
 
@@ -55,11 +56,15 @@ class Merged:
 
 @dataclass(slots=True)
 class _Place:
-    """A folder of records in the target: the names that are taken, and by content hash what is there intact."""
+    """A folder of records in the target: the names that are taken, and by content hash what is there intact.
+
+    Where it cannot be read, `reason` says why: nothing is written into it.
+    """
 
     path: Path
     names: set[str]
     hashes: dict[str, Json]
+    reason: str
 
 
 class Joining:
@@ -82,19 +87,20 @@ class Joining:
     def join(self, source: Store, plan: str) -> Merged:
         """Copy what a folder has of this study."""
         told = Merged(source.root, plan)
-        there = _listing(source.root / "trials")
+        there = _listing(source.root / "trials", source.root, told)
         told.others = len(there - self._trials.keys())
         timings = source.root / "timings"
+        timed = _listing(timings, source.root, told)
         told.other_timings = sum(
-            len(_listing(timings / name)) for name in _listing(timings) - self.plans.keys()
+            len(_listing(timings / name, source.root, told)) for name in sorted(timed - self.plans.keys())
         )
         for trial in self._trials:
             if trial in there:
                 folder = source.root / "trials" / trial
                 for record in _records(folder, source.root, told, self._misfit, trial=trial):
                     self._enter(source, folder, record, str(record.get("attempt")), "trials", told)
-        for name in self.plans:
-            folder = source.root / "timings" / name
+        for name in (one for one in self.plans if one in timed):
+            folder = timings / name
             misfit = self._plans_places[name].misfit_of_timing
             for record in _records(folder, source.root, told, misfit):
                 self._enter(
@@ -120,6 +126,11 @@ class Joining:
         """Copy a record, after all that it refers to."""
         place = self._place(self._target.root / folder.relative_to(source.root))
         digest = record["content_hash"]
+        if place.reason:
+            in_the_way = {"path": f"{place.path}", "reason": f"in the way, and {place.reason}"}
+            if in_the_way not in told.damaged:
+                told.damaged.append(in_the_way)
+            return
         if digest not in place.hashes:
             usual, own = names_of(record, slot)
             name = own if usual in place.names else usual
@@ -151,7 +162,8 @@ class Joining:
                 except (ValueError, OSError):
                     continue
                 intact[record["content_hash"]] = record
-            self._places[path] = _Place(path, _listing(path), intact)
+            names, reason = names_or_reason(f"{path}")
+            self._places[path] = _Place(path, set(names), intact, reason)
         return self._places[path]
 
     def _share(self, source: Store, name: object, told: Merged) -> None:
@@ -184,8 +196,13 @@ class Joining:
             or not path.is_file()
         ):
             return
-        if digest_file(path) != wanted:
-            return  # those of another attempt, whose record comes or is gone
+        try:
+            if digest_file(path) != wanted:
+                return  # those of another attempt, whose record comes or is gone
+        except OSError as error:
+            left = path.relative_to(source.root).as_posix()
+            told.damaged.append({"path": left, "reason": why_unread(error)})
+            return
         self._written_weights.add(record["trial"])
         told.weights += 1
         if not self._dry_run:
@@ -202,7 +219,7 @@ def _records(
     trial: str | None = None,
 ) -> Iterator[Json]:
     """Yield the intact records of a folder that fit their place, and tell of the others."""
-    for name in sorted(_listing(folder)):
+    for name in sorted(_listing(folder, root, told)):
         if name.startswith(".") or not name.endswith(".json"):
             continue
         left = told.damaged
@@ -212,7 +229,7 @@ def _records(
         except ValueError as error:
             reason = str(error)
         except OSError as error:
-            reason = f"cannot be read: {error.strerror}"
+            reason = why_unread(error)
         else:
             if not (unfit := misfit(record)):
                 yield record
@@ -236,8 +253,9 @@ def _whole(store: Store, name: str) -> Json | None:
     return {"is": value} if digest_json(value) == name else None
 
 
-def _listing(folder: Path) -> set[str]:
-    try:
-        return {path.name for path in folder.iterdir()}
-    except (FileNotFoundError, NotADirectoryError):
-        return set()
+def _listing(folder: Path, root: Path, told: Merged) -> set[str]:
+    """Return the names in a folder of a source, and tell of one that cannot be read."""
+    names, reason = names_or_reason(f"{folder}")
+    if reason:
+        told.damaged.append({"path": folder.relative_to(root).as_posix(), "reason": reason})
+    return set(names)

@@ -106,4 +106,11 @@ def _bytes(root: Path, plans: Mapping[str, Any]) -> int:
     """Return what a folder's records take at the most, weights left out."""
     paths = [*root.glob("shared/*.json"), *root.glob("trials/*/*.json")]
     paths += [path for name in plans for path in root.glob(f"timings/{name}/*.json")]
-    return sum(path.stat().st_size for path in paths)
+    return sum(map(_size_in_bytes, paths))
+
+
+def _size_in_bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # it is left where it is, and told
+        return 0

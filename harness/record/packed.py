@@ -25,6 +25,17 @@ BINS = ("count", "correct", "confidence")
 PACKED = ("curves", "class_correct", "confusion", "reliability", "correct")
 Packed = tuple[bytes, bytes, bytes, bytes, bytes]
 """One attempt's lists of numbers by `PACKED`, see `Attempt`."""
+LEAST, MOST = 1e-9, 1e15
+"""Between these lies what a clock or a counter of bytes finds: seconds, bytes, and either of them by the image.
+
+A nanosecond to thirty million years, a petabyte, an image in thirty years to a billion of them in a microsecond. What
+lies beyond was not measured; and nothing that is reckoned of what lies between is too large or too small for a float.
+"""
+MOST_FLOPS = 1e30
+"""Operations of a training: thousands of times those of the largest one that there was."""
+POINTS = 100.0
+ROUNDING = 1.01
+"""By how much more than 1 a confidence may be on the average of a bin: what a GPU adds up in float32 is rounded."""
 _UNPACKABLE = (TypeError, OverflowError, StructError)
 
 
@@ -129,6 +140,20 @@ def finite(value: object) -> float | None:
     return None
 
 
+def amount(value: object) -> float | None:
+    """Return seconds, bytes or the like as a float, or None: what cannot have been measured is an absence, as NaN is.
+
+    Zero can: a phase that a trial did not have took none.
+    """
+    return within(value, MOST, LEAST)
+
+
+def within(value: object, most: float, least: float = 0.0) -> float | None:
+    """Return a number as a float where it is 0 or from `least` to `most`, else None."""
+    found = finite(value)
+    return found if found is not None and (found == 0.0 or least <= found <= most) else None
+
+
 def pack_curves(columns: list[Any]) -> bytes:
     """Return curves, lists of an epoch's numbers, as `Attempt.curves` has them."""
     try:
@@ -159,7 +184,11 @@ def pack_bins(columns: list[Any]) -> bytes:
         count, correct, confidence = columns
         if not len(count) == len(correct) == len(confidence) or not sum(count) > 0:
             return b""
-        if not math.isfinite(sum(confidence)):
+        # NaN compares to nothing, so what is asked is what has to be so.
+        most = sum(count)
+        if not (min(count) >= 0 and min(correct) >= 0 and sum(correct) <= most <= MOST):
+            return b""
+        if not (min(confidence) >= 0.0 and sum(confidence) <= ROUNDING * most):
             return b""
         return _packer("d", 3 * len(count))(*count, *correct, *confidence)
     except _UNPACKABLE:

@@ -1,7 +1,8 @@
 """Whether a record fits the place where it stands: what the plan says of that trial, the record must say too.
 
-A seal tells that a record is as it was written. One that was written for another suite or replicate, or that names
-neither the recipe nor the data it was made with, is intact all the same, and counts for nothing here. The arm's name
+A seal tells that a record is as it was written. One that was written for another suite or replicate, that names
+neither the recipe nor the data it was made with, or that was not judged on every test example once, is intact all the
+same, and counts for nothing here. The arm's name
 is not asked for: an id does not contain it.
 """
 
@@ -22,6 +23,7 @@ class Places:
         suite: The suite's name.
         trials: The replicate of each trial, by its id, arm by arm: boards ask one arm's records one after the other,
             and those that were read together lie together in memory. Two arms with equal recipes share trials.
+        test_counts: How many test examples the data of each trial has, by its id; None where the plan does not say.
     """
 
     def __init__(self, plan: Mapping[str, Any]) -> None:
@@ -30,6 +32,8 @@ class Places:
         for trial in plan["trials"]:
             by_arm.setdefault(str(trial.get("arm")), []).append(trial)
         self.trials = {trial["id"]: trial.get("replicate") for arm in sorted(by_arm) for trial in by_arm[arm]}
+        counts = {str(arm.get("name")): _test_count(plan, arm) for arm in plan.get("arms") or ()}
+        self.test_counts = {trial["id"]: counts.get(str(trial.get("arm"))) for trial in plan["trials"]}
         has_recipes = any(arm.get("recipe") for arm in plan.get("arms") or ())
         self._refs = (
             *(("recipe",) if has_recipes else ()),
@@ -45,6 +49,9 @@ class Places:
             return _of_another("replicate", record.get("replicate"), replicate)
         if absent := [name for name in self._refs if record["refs"].get(name) is None]:
             return f"it names no {' and no '.join(absent)}: with what it was made is not known"
+        wanted, test = self.test_counts[record["trial"]], (record.get("results") or {}).get("test")
+        if wanted is not None and test and (found := test.get("count")) != wanted:
+            return f"judged on other test examples: it says {found!r} of them, the plan's data has {wanted}"
         return None
 
     def misfit_of_timing(self, timing: Mapping[str, Any]) -> str | None:
@@ -53,6 +60,11 @@ class Places:
             if timing.get(name) != wanted:
                 return _of_another(name, timing.get(name), wanted)
         return None
+
+
+def _test_count(plan: Mapping[str, Any], arm: Mapping[str, Any]) -> Any:
+    manifest = (plan.get("manifests") or {}).get(arm.get("data")) or {}
+    return ((manifest.get("splits") or {}).get("test") or {}).get("count")
 
 
 def _of_another(name: str, found: object, wanted: object) -> str:

@@ -34,7 +34,7 @@ def read_plan(path: Path) -> Json:
         value = orjson.loads(path.read_bytes())
     except OSError as error:
         raise StoreError(f"{path}: the plan cannot be read: {error.strerror}") from error
-    except orjson.JSONDecodeError as error:
+    except ValueError as error:  # no JSON, or a name that no file can have
         raise StoreError(
             f"{path}: the plan is damaged ({error}); run the suite again to write it anew"
         ) from error

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from harness.record.attempt import REST, SECONDS, Keyed, attempt_of, rest_key
-from harness.record.packed import pack_bins, pack_counts, pack_curves
+from harness.record.packed import LEAST, MOST, MOST_FLOPS, POINTS, pack_bins, pack_counts, pack_curves
 from harness.record.place import Places
 from harness.record.record import is_sealed, open_sealed
 
@@ -128,6 +128,7 @@ class Quick:
 
     def __init__(self, places: Places) -> None:
         self._suite, self._replicates, self._places = places.suite, places.trials, places
+        self._test_counts = places.test_counts
         self._rests: dict[bytes, bytes] = {}
 
     def facts_of(self, data: bytes, trial: str) -> Keyed | None:
@@ -142,17 +143,26 @@ class Quick:
         except msgspec.MsgspecError:
             return None
         test, curves, digests = one.results.test, one.curves, one.digests
-        top1, bins = test.top1, test.reliability
+        top1, bins, seconds = test.top1, test.reliability, _seconds(one.seconds)
+        validation_top1 = one.results.validation and one.results.validation.top1
         if (
             one.trial != trial
             or one.attempt != 0
             or one.suite != self._suite
             or one.replicate != self._replicates[trial]
+            or (test.count != (count := self._test_counts[trial]) and count is not None)
             or top1 is None
             or not 0.0 <= top1 <= 100.0
+            or not 0.0 <= (test.nll or 0.0) <= MOST
+            or not 1.0 <= (one.parameters or 1.0) <= MOST
+            or not 1.0 <= (one.budget.training_flops or 1.0) <= MOST_FLOPS
+            or not 0.0 <= (validation_top1 or 0.0) <= POINTS
             or not is_sealed(data, one.content_hash)
         ):
             return None
+        for took in seconds:
+            if took and not LEAST <= took <= MOST:
+                return None
         told = [*_raw(one), test.metrics, curves.epoch, curves.gradient_norms, one.status.encode()]
         key = b"\n".join(told)
         rest = self._rests.get(key)
@@ -172,10 +182,10 @@ class Quick:
             digests.evaluation_outputs,
             top1,
             test.nll,
-            one.results.validation and one.results.validation.top1,
+            validation_top1,
             one.parameters,
             one.budget.training_flops,
-            _seconds(one.seconds),
+            seconds,
             test.count,
             rest,
             (

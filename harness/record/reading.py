@@ -26,6 +26,7 @@ from harness.registry.digests import digest_json
 Json = dict[str, Any]
 T = TypeVar("T")
 
+_TRIALS = "trials"
 USUAL = "0.json"
 """What nearly every trial's folder holds, and nothing else: the record of its first attempt."""
 _SHARED_READ = ("recipe", "components", "manifest", "host", "code", "session", "pipeline")
@@ -43,7 +44,7 @@ class Reading(Generic[T]):
         timings: The plan's intact timings, by round, then by arm.
         shared: By hash, what the records refer to.
         set_aside: One `{"path", "reason"}` for each file that is missing, damaged, edited, a duplicate or out of place,
-            and for each trial's folder that belongs to no plan.
+            for each folder that cannot be read, and for each trial's folder that belongs to no plan.
         others: What the folders of trials that hold more, or something else, than `0.json` hold, as `<trial>/<name>`.
     """
 
@@ -101,8 +102,11 @@ def read_trial(folder: str, trial: str, places: Places | None = None) -> Reading
         places: What the plan says of it; without it an attempt has to be intact only.
     """
     own = f"{folder}/{trial}"
-    names = [name for name in names_in(own) if name.endswith(".json")]
+    listed, reason = names_or_reason(own)
+    names = [name for name in listed if name.endswith(".json")]
     found: Reading[Json] = Reading([])
+    if reason:
+        found.set_aside.append(_aside(f"trials/{trial}", reason))
     if names != [USUAL]:
         found.others.extend(f"{trial}/{name}" for name in sorted(names))
     for name in names:
@@ -116,7 +120,7 @@ def read_trial(folder: str, trial: str, places: Places | None = None) -> Reading
         if isinstance(record, dict):
             found.records.append(record)
         else:
-            found.set_aside.append({"path": _readable(f"trials/{trial}/{name}"), "reason": record})
+            found.set_aside.append(_aside(f"trials/{trial}/{name}", record))
     if len(found.records) > 1:
         found.records.sort(key=ended_order)
     return found
@@ -127,9 +131,9 @@ def finish(
     places: Places,
     found: Reading[Any],
     refs: Sequence[Mapping[str, Any]],
-    strangers: Sequence[str],
+    strangers: Sequence[Json],
 ) -> None:
-    """Read the timings, and what records and timings refer to; tell of trials that no plan has."""
+    """Read the timings, and what records and timings refer to; set aside what `strangers_in` told."""
     _read_timings(root, places, found)
     names = {
         one.get(key) for one in (*refs, *(timing["refs"] for timing in found.timings)) for key in _SHARED_READ
@@ -137,23 +141,42 @@ def finish(
     for name in sorted(names - {None}):
         found.shared[name], reason = _shared(root, name)
         if reason:
-            found.set_aside.append({"path": _readable(f"shared/{name}.json"), "reason": reason})
-    for name in strangers:
-        found.set_aside.append({"path": _readable(f"trials/{name}"), "reason": STRANGER})
+            found.set_aside.append(_aside(f"shared/{name}.json", reason))
+    for one in strangers:
+        if one["path"] == _TRIALS:  # the same of each trial in it would be told ten thousand times
+            found.set_aside[:] = [other for other in found.set_aside if not _is_within(other, one)]
+        found.set_aside.append(dict(one))
     found.set_aside.sort(key=lambda item: item["path"])
 
 
-def strangers_in(root: Path, places: Places) -> list[str]:
-    """Return the folders of trials that neither the plan nor another one of this folder has."""
-    unknown = {name for name in names_in(f"{root}/trials") if name not in places.trials}
+def strangers_in(root: Path, places: Places) -> list[dict[str, str]]:
+    """Return, as `set_aside` has them, the folders of trials that neither the plan nor another one of this folder has.
+
+    Where the folder of all trials cannot be listed, that is what is returned.
+    """
+    names, reason = names_or_reason(f"{root}/{_TRIALS}")
+    if reason:
+        return [_aside(_TRIALS, reason)]
+    unknown = {name for name in names if name not in places.trials}
     if unknown:  # mostly those of an earlier plan
         unknown -= trial_ids(root / "plans")
-    return [name for name in unknown if not name.startswith(".") and os.path.isdir(f"{root}/trials/{name}")]  # noqa: PTH112
+    return [
+        _aside(f"{_TRIALS}/{name}", STRANGER)
+        for name in unknown
+        if not name.startswith(".") and os.path.isdir(f"{root}/{_TRIALS}/{name}")  # noqa: PTH112
+    ]
+
+
+def _is_within(one: Mapping[str, str], folder: Mapping[str, str]) -> bool:
+    return one["path"].startswith(f"{folder['path']}/") and one["reason"] == folder["reason"]
 
 
 def _read_timings(root: Path, places: Places, found: Reading[Any]) -> None:
     folder = f"{root}/timings/{places.plan}"
-    for name in sorted(names_in(folder)):
+    names, unread = names_or_reason(folder)
+    if unread:
+        found.set_aside.append(_aside(f"timings/{places.plan}", unread))
+    for name in sorted(names):
         if name.startswith(".") or ".json" not in name:
             continue
         record = read_record(f"{folder}/{name}")
@@ -165,7 +188,7 @@ def _read_timings(root: Path, places: Places, found: Reading[Any]) -> None:
         if isinstance(record, dict):
             found.timings.append(record)
         else:
-            found.set_aside.append({"path": _readable(f"timings/{places.plan}/{name}"), "reason": record})
+            found.set_aside.append(_aside(f"timings/{places.plan}/{name}", record))
     found.timings.sort(key=lambda record: (record["round"], record["arm"]))
 
 
@@ -188,12 +211,16 @@ def _shared(root: Path, name: str) -> tuple[Any, str]:
     except FileNotFoundError:
         return None, "missing: what records refer to was deleted or not copied with them"
     except OSError as error:
-        return None, f"cannot be read: {error.strerror}"
+        return None, why_unread(error)
     except ValueError as error:  # no JSON, or a name that no file can have
         return None, f"cannot be read: {error}"
     if digest_json(value) != name:
         return None, "changed since it was written: its hash is not its name"
     return value, ""
+
+
+def _aside(path: str, reason: str) -> dict[str, str]:
+    return {"path": _readable(path), "reason": reason}
 
 
 def _readable(path: str) -> str:
@@ -208,7 +235,12 @@ def read_record(path: str) -> Json | str:
     except ValueError as error:
         return str(error)
     except OSError as error:
-        return f"cannot be read: {error.strerror}"
+        return why_unread(error)
+
+
+def why_unread(error: OSError) -> str:
+    """Return why a file or folder is set aside that the system does not let us read."""
+    return f"cannot be read: {error.strerror}"
 
 
 def bytes_of(path: str) -> bytes:
@@ -224,8 +256,18 @@ def bytes_of(path: str) -> bytes:
 
 
 def names_in(folder: str) -> list[str]:
-    """Return the names in a folder, none where there is no such folder."""
+    """Return the names in a folder, none where there is no such folder or it cannot be read."""
     try:
         return os.listdir(folder)  # noqa: PTH208 - ten thousand folders are read for one board
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:
         return []
+
+
+def names_or_reason(folder: str) -> tuple[list[str], str]:
+    """Return the names in a folder, none where there is no such folder; and why it cannot be read, mostly nothing."""
+    try:
+        return os.listdir(folder), ""  # noqa: PTH208 - ten thousand folders are read for one board
+    except (FileNotFoundError, NotADirectoryError):
+        return [], ""
+    except OSError as error:
+        return [], why_unread(error)

@@ -105,10 +105,13 @@ def measured_in(record: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return what a record says that a trial measured of its own step, for a budget in seconds; empty where nothing.
 
     Returns:
-        `{asked, step_seconds, total_steps, measured_steps, measuring_seconds}`.
+        `{asked, step_seconds, total_steps, measured_steps, measuring_seconds}`; the first and the third are numbers.
     """
-    told = ((record or {}).get("budget") or {}).get("seconds") or {}
-    return dict(told) if told.get("total_steps") else {}
+    budget = (record or {}).get("budget")
+    told = budget.get("seconds") if isinstance(budget, Mapping) else None
+    if not isinstance(told, Mapping) or not told.get("total_steps"):
+        return {}
+    return dict(told) if type(told["total_steps"]) is int and type(told.get("asked")) in (int, float) else {}
 
 
 def dead_outcome(status: str, cause: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -205,7 +208,7 @@ def open_sealed(data: bytes) -> dict[str, Any]:
         raise ValueError("no record: it has no content hash")
     if not _as_sealed(data, record):
         raise ValueError("changed since it was written: its content hash does not match")
-    if record.get("schema") != SCHEMA:
+    if type(record.get("schema")) is not int or record["schema"] != SCHEMA:  # true is equal to 1
         raise ValueError(f"schema {record.get('schema')}, this harness reads {SCHEMA}")
     if not isinstance(record.get("refs"), dict) or not isinstance(record.get("status"), str):
         raise ValueError("no record: it has no status or no refs")

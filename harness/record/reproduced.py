@@ -45,7 +45,7 @@ def differing_environment(then: Mapping[str, Any] | None, now: Mapping[str, Any]
     """Return in what two host fingerprints differ that may change bits, as `libraries.torch 2.9, now 2.15`."""
     if not then or not now:
         return [] if then == now else ["the environment of the record is not known"]
-    one, other = (dict(_flat(side.get("accuracy") or {})) for side in (then, now))
+    one, other = (dict(_flat(_table(side.get("accuracy")))) for side in (then, now))
     return [
         f"{name} {_word(one.get(name))}, now {_word(other.get(name))}"
         for name in sorted(one.keys() | other.keys())
@@ -53,17 +53,23 @@ def differing_environment(then: Mapping[str, Any] | None, now: Mapping[str, Any]
     ]
 
 
+def _table(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
 def _same(one: object, other: object) -> bool | None:
     return None if one is None or other is None else one == other
 
 
 def _difference(pair: list[Any]) -> float | None:
-    return None if None in pair else pair[1] - pair[0]
+    return pair[1] - pair[0] if all(type(one) in (int, float) for one in pair) else None
 
 
 def _judged_otherwise(record: Mapping[str, Any], again: Mapping[str, Any]) -> Json | None:
     """Return on how many test examples only one of the two was right; None where either does not tell."""
     count = _at(record, "results", "test", "count")
+    if type(count) is not int:
+        return None
     try:
         one, other = (
             base64.b64decode(_at(side, "results", "test", "correct_bits") or "", validate=True)
@@ -71,9 +77,9 @@ def _judged_otherwise(record: Mapping[str, Any], again: Mapping[str, Any]) -> Js
         )
     except (binascii.Error, TypeError):
         return None
-    if not one or len(one) != len(other) or count is None:
+    if not one or len(one) != len(other):
         return None
-    return {"otherwise": sum((a ^ b).bit_count() for a, b in zip(one, other, strict=True)), "of": int(count)}
+    return {"otherwise": sum((a ^ b).bit_count() for a, b in zip(one, other, strict=True)), "of": count}
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

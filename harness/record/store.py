@@ -28,6 +28,9 @@ from harness.registry.digests import digest_json
 
 Json = dict[str, Any]
 
+_MOST_SHOWN = 40
+"""Bytes that are shown of a damaged file; a hash has fewer."""
+
 
 class Store:
     """One suite's folder: `results/<suite>`. Nothing is made before something is written."""
@@ -85,13 +88,20 @@ class Store:
         """Return the hash of the plan that was run last.
 
         Raises:
-            StoreError: Where the folder holds none.
+            StoreError: Where the folder holds none, or what names it is damaged.
         """
         folder = self.root / "plans"
         try:
-            return (folder / "latest").read_text().strip()
+            name = (folder / "latest").read_bytes().strip()
         except OSError:
             names = sorted(path.stem for path in folder.glob("*.json"))
+        else:
+            if not name.isalnum() or len(name) > _MOST_SHOWN:  # of bytes: letters and digits of ASCII
+                told = f"expected the hash of a plan, found {name[:_MOST_SHOWN]!r}"
+                raise StoreError(
+                    f"{folder / 'latest'}: damaged: {told}; run the suite again to write it anew"
+                )
+            return name.decode()
         if len(names) == 1:
             return names[0]
         raise StoreError(
@@ -125,8 +135,15 @@ class Store:
         return reading.read_shared(self.root, name)
 
     def next_attempt(self, trial: str) -> int:
-        """Return the number of a trial's next attempt: one after the last that left any file."""
-        numbers = [name.partition(".")[0] for name in reading.names_in(f"{self.trial_folder(trial)}")]
+        """Return the number of a trial's next attempt: one after the last that left any file.
+
+        Raises:
+            StoreError: Where the trial's folder cannot be read.
+        """
+        names, reason = reading.names_or_reason(f"{self.trial_folder(trial)}")
+        if reason:
+            raise StoreError(f"{self.trial_folder(trial)}: {reason}")
+        numbers = [name.partition(".")[0] for name in names]
         return 1 + max((int(number) for number in numbers if number.isdecimal()), default=-1)
 
     def write_trial(self, record: Mapping[str, Any]) -> Path:

@@ -125,7 +125,17 @@ def validate_table(
         checked = _model(cls).model_validate_json(orjson.dumps(known))
     except pydantic.ValidationError as error:
         return {}, problems + _problems(error, known, path)
+    problems += [
+        Problem(join(path, key), f"must be {getattr(checked, _PREFIX + key)!r}, not {found(value)}")
+        for key, value in known.items()
+        if _is_other_kind(value, getattr(checked, _PREFIX + key))
+    ]
     return ({} if problems else checked.model_dump(mode="json", by_alias=True)), problems
+
+
+def _is_other_kind(given: object, taken: object) -> bool:
+    """Return whether a literal was taken for one that it equals alone: true and 1.0 are equal to 1."""
+    return type(taken) in (int, bool) and type(given) is not type(taken)
 
 
 def validate_core(kind: str, given: Mapping[str, Any], path: str) -> tuple[dict[str, Any], list[Problem]]:
@@ -232,12 +242,14 @@ def _problems(error: Any, given: Mapping[str, Any], path: str) -> list[Problem]:
     messages: dict[str, list[str]] = {}
     for detail in error.errors(include_url=False):
         field, *inner = detail["loc"]
+        message = explain(detail)
+        if detail["type"] != "missing" and field not in given:
+            # Of what was given pydantic names the alias, which is the parameter; of a default the model's own field.
+            field = field.removeprefix(_PREFIX)
+            message = f"the plugin's own default is wrong: {message}"
         where = join(path, field)
         for index in inner:
             where = join(where, index) if isinstance(index, int) else where
-        message = explain(detail)
-        if detail["type"] != "missing" and field not in given:
-            message = f"the plugin's own default is wrong: {message}"
         messages.setdefault(where, []).append(message)
     return [Problem(where, _joined(list(dict.fromkeys(said)))) for where, said in messages.items()]
 

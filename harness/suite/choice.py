@@ -19,10 +19,15 @@ def chosen_arms(suite: Suite, names: Sequence[str] | None) -> list[SuiteArm]:
     """
     if names is None:
         return list(suite.arms.values())
+    if not names:
+        raise SuiteError(
+            str(suite.path), [Problem("", f"--arms names no arm (arms: {listed(_plain(suite))})")]
+        )
     for name in names:
         if not _meant(name, suite):
-            plain = dict.fromkeys(arm.plain or arm.name for arm in suite.arms.values())
-            message = f"there is no arm {quote(name)}{nearest(name, suite.arms)} (arms: {listed(plain)})"
+            message = (
+                f"there is no arm {quote(name)}{nearest(name, suite.arms)} (arms: {listed(_plain(suite))})"
+            )
             raise SuiteError(str(suite.path), [Problem("", message)])
     return [suite.arms[name] for name in arms_to_run(suite, names)]
 
@@ -36,6 +41,11 @@ def arms_to_run(suite: Suite, names: Sequence[str] | None) -> list[str]:
     # Copies follow their baselines, which are always among them: in a grid, those of the cells that are chosen.
     baselines = [suite.arms[name].against or suite.baseline for name in chosen] or [suite.baseline]
     return with_parents([*chosen, *baselines], recipes)
+
+
+def _plain(suite: Suite) -> list[str]:
+    """Return the arms as the file names them, each once, whatever the cells of a grid."""
+    return list(dict.fromkeys(arm.plain or arm.name for arm in suite.arms.values()))
 
 
 def _meant(name: str, suite: Suite) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from annotated_types import Gt, Interval, Len
+from annotated_types import Interval, Len
 
 from harness.errors import Problem, nearest
 from harness.registry.messages import found, join, listed, quote
@@ -50,7 +50,7 @@ class _Points:
 class _Ratio:
     """What a claimed ratio may be."""
 
-    claimed: Annotated[float, Gt(0)]
+    claimed: Annotated[float, Interval(ge=0.001, le=1000)]
 
 
 _NO_EFFECT = {"points": 0.0, "ratio": 1.0}

@@ -289,6 +289,6 @@ def needed_replicates(m: int, alpha: float) -> int:
     p <= alpha / m; so n >= log2(2 m / alpha) (PROTOCOL.md).
     """
     n = 1
-    while 2.0**n * alpha < 2 * m:
+    while alpha < 2 * m * 2.0**-n:  # not 2.0**n: of an alpha next to nothing that is beyond any float
         n += 1
     return n

@@ -58,6 +58,10 @@ ROLES = tuple(key for key, shape in SHAPES.items() if shape == "parent")
 TABLES = ("budget", "recipe", "arms", "grid", "timing", "loader", "measure", "claim", "trackers", "tuning")
 """The tables of the file."""
 
+LEAST_ALPHA = 1e-6
+"""The smallest level of significance: of a smaller one no test here tells. Random signs number 100,000, and what is
+beyond five standard deviations of a t is a matter of the assumptions, not of the data."""
+
 _IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -78,7 +82,7 @@ class SuiteSettings:
     replicates: Annotated[int, Interval(ge=1, le=100_000)] = 10
     seed: Annotated[int, Interval(ge=0, lt=2**63)] = 0
     plugins: tuple[str, ...] = ()
-    alpha: Annotated[float, Interval(gt=0, le=0.5)] = 0.05
+    alpha: Annotated[float, Interval(ge=LEAST_ALPHA, le=0.5)] = 0.05
     margin: Annotated[float, Interval(gt=0, le=100)] | None = None
     equal_margin: Annotated[float, Interval(gt=0, le=100)] | None = None
     verdicts: bool = True

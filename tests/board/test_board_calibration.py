@@ -534,3 +534,35 @@ def test_a_no_op_is_stamped_in_every_output(inputs: Any) -> None:
     outputs = [render.markdown(board), render.json(board), render.html(board), console.export_text()]
     assert all(stamp in text for text in outputs)
     assert stamp in render.csv(board)
+
+
+def split_of_row(values: list[float], labels: str, key: str = "k") -> permutation.Split:
+    return split_p({"a": dict(enumerate(values))}, {"a": dict(enumerate(labels))}, key)
+
+
+def test_sums_that_are_equal_but_for_their_last_bits_are_ties() -> None:
+    # Tenths are no binary fractions: added in another order, equal sums differ in their last bits.
+    for values, labels in (([-4, 5, 0, 2, 3], "xyyyz"), ([3, 4, -3, 1, 2, -4], "zyxzyy")):
+        whole = split_of_row([float(value) for value in values], labels)
+        assert split_of_row([0.1 * value for value in values], labels).p == whole.p
+
+
+@pytest.mark.parametrize("width", [20, 200])
+def test_of_drawn_orders_there_are_1999_and_each_key_has_its_own(width: int) -> None:
+    # 10,000 orders are more than exact ones may be: of 20 in two halves there are 184,756.
+    apart = split_of_row(
+        [number / width + (number >= width / 2) for number in range(width)],
+        "x" * (width // 2) + "y" * (width // 2),
+    )
+    assert (apart.p, apart.least) == (1 / 2000, 1 / 2000)
+    draw = random.Random(1)
+    values = [draw.gauss(0, 1) for _ in range(width)]
+    assert len({split_of_row(values, "xy" * (width // 2), key).p for key in ("one", "two", "three")}) > 1
+
+
+def test_an_arm_without_any_run_takes_no_replicate_from_the_others() -> None:
+    assert permutation.whole_columns({"a": {0: 1.0, 2: 1.0, 1: 0.0}, "b": {}, "c": {2: 1.0, 1: 0.0}}) == [
+        1,
+        2,
+    ]
+    assert permutation.whole_columns({"a": {}, "b": {}}) == permutation.whole_columns({}) == []

@@ -314,3 +314,47 @@ def test_every_format_says_that_claims_are_a_family_of_their_own(inputs: Callabl
     )
     assert [method in " ".join(text.split()) for text in texts] == [True] * 4
     assert board["settings"]["claims_family"] == 1
+
+
+def test_a_claim_on_speed_may_lose_what_the_plan_says_and_tells_of_short_rounds(
+    inputs: Callable[..., Any],
+) -> None:
+    made = inputs({"plain": 0.0, "a": -0.3}, rounds=8, noise=0.01)
+    for timing in made.timings:
+        timing["images_per_second"] = (1000.0 if timing["arm"] == "plain" else 1500.0) + timing["round"]
+    made.plan["claims"] = [claim("fast", "a", 1.4, metric="images_per_second", unit="ratio")]
+    (told,) = build(made.plan, made.records, made.timings)["claims"]
+    assert told["verdict"] is None and "within 0.2 points" in told["reason"]
+    made.plan["non_inferiority_points"] = 0.6
+    made.plan["timing"]["seconds"] = 1.0
+    (told,) = build(made.plan, made.records, made.timings)["claims"]
+    assert told["verdict"] == "reproduced"
+    assert "; 1 s of steady state a round, a claim takes 5 ([timing] seconds = 5)" in told["reason"]
+    made.plan["timing"]["seconds"] = 5.0
+    (told,) = build(made.plan, made.records, made.timings)["claims"]
+    assert "steady state" not in told["reason"]
+
+
+def test_another_order_may_be_declared_by_either_side_of_a_claim(inputs: Callable[..., Any]) -> None:
+    made = inputs({"plain": 0.0, "a": 2.0, "b": 0.0})
+    for record in made.of("b"):
+        record["digests"]["order"] = f"other{record['replicate']}"
+    made.plan["claims"] = [claim("a", "a", 2.0, "b"), claim("b", "b", -2.0, "a")]
+    told = build(made.plan, made.records, made.timings)["claims"]
+    assert [one["reason"] for one in told] == ["no verdict: not comparable: order"] * 2
+    next(arm for arm in made.plan["arms"] if arm["name"] == "b")["varies"] = ["sampler"]
+    told = build(made.plan, made.records, made.timings)["claims"]
+    assert [one["verdict"] for one in told] == ["reproduced", "reproduced"]
+
+
+def test_an_arm_with_the_bits_of_its_baseline_is_a_no_op_beside_that_alone(
+    inputs: Callable[..., Any],
+) -> None:
+    made = inputs({"plain": 0.0, "same": 0.0, "b": -2.0})
+    for own, base in zip(made.of("same"), made.of("plain"), strict=True):
+        own["digests"], own["results"], own["observables"] = base["digests"], base["results"], {}
+    made.plan["arms"][1]["recipe"] = made.plan["arms"][0]["recipe"]
+    made.plan["claims"] = [claim("over b", "same", 2.0, "b"), claim("nothing", "same", 2.0)]
+    told = build(made.plan, made.records, made.timings)["claims"]
+    assert told[0]["verdict"] == "reproduced"
+    assert told[1]["verdict"] is None and "bit for bit" in told[1]["reason"]

@@ -12,6 +12,7 @@ import pytest
 from harness.board import render
 from harness.board.comparability import accuracy_entries, differing, speed_entries
 from harness.board.leaderboard import build
+from harness.registry.digests import digest_json
 
 
 def board_of(given: Any, **options: Any) -> dict[str, Any]:
@@ -188,6 +189,15 @@ def test_accuracy_of_one_machine_and_speed_of_another_is_told_by_their_names(inp
     assert not any("shown:" in stamp for stamp in board_of(given)["stamps"])
 
 
+def as_planned(given: Any) -> None:
+    """Have all records name the recipe that the plan has now."""
+    for arm in given.plan["arms"]:
+        name = digest_json(arm["recipe"])
+        given.shared[name] = arm["recipe"]
+        for record in given.of(arm["name"]):
+            record["refs"]["recipe"] = name
+
+
 def unlike(given: Any, arm: str, replicates: range, **changes: Any) -> None:
     """Say in the records of an arm that they were made from another recipe than the plan's."""
     recipe = next(one["recipe"] for one in given.plan["arms"] if one["name"] == arm)
@@ -218,6 +228,7 @@ def test_records_that_are_unlike_their_plan_are_left_out_and_counted(
             "evaluation": {"batch_size": 500},
             "dataset": {"validation": 0.1},
         }
+    as_planned(given)
     kept = [r["results"]["test"]["top1"] for r in given.of("arm")][3:]
     unlike(given, "arm", range(3), **changes)
     board = board_of(given)
@@ -239,10 +250,7 @@ def test_records_that_are_unlike_their_plan_are_left_out_and_counted(
 def test_an_arm_that_declares_to_differ_is_not_left_out(inputs: Any) -> None:
     given = inputs({"plain": 0.0, "large": 0.5})
     given.plan["arms"][1] |= {"recipe": {"batch_size": 256}, "varies": ["batch_size"]}
-    for arm in given.plan["arms"]:
-        given.shared[f"recipe-{arm['name']}"] = arm["recipe"]
-        for record in given.of(arm["name"]):
-            record["refs"]["recipe"] = f"recipe-{arm['name']}"
+    as_planned(given)
     board = board_of(given)
     assert board["comparability"]["left_out"] == 0
     assert row_of(board, "large")["replicates"]["good"] == 10
@@ -282,3 +290,117 @@ def test_the_power_cap_of_a_card_is_part_of_the_machine() -> None:
     hosts = [{"accuracy": {}, "speed": {"gpus": gpus}} for gpus in (cards[:1], capped)]
     assert differing(*(speed_entries(host, None) for host in hosts)) == ["speed.gpus"]
     assert fingerprint._cards("") == ([], None)
+
+
+@pytest.mark.parametrize(
+    ("entry", "changed"),
+    [
+        ("data", {"hash": "other"}),
+        (
+            "split.train",
+            {"splits": {"train": {"count": 450, "digest": "x"}, "test": {"count": 899, "digest": "b"}}},
+        ),
+        (
+            "split.test",
+            {"splits": {"train": {"count": 450, "digest": "a"}, "test": {"count": 899, "digest": "x"}}},
+        ),
+    ],
+)
+def test_records_of_other_data_or_another_split_are_left_out(inputs: Any, entry: str, changed: Any) -> None:
+    given = inputs({"plain": 0.0, "arm": 0.5})
+    given.shared["changed"] = {**given.plan["manifests"]["m"], **changed}
+    for record in given.of("arm")[:3]:
+        record["refs"]["manifest"] = "changed"
+    board = board_of(given)
+    assert row_of(board, "arm")["replicates"]["good"] == 7
+    assert list(board["comparability"]["accuracy"][1]["differs"]) == [entry]
+
+
+def test_a_record_made_by_several_processes_had_as_many_times_the_batch(inputs: Any) -> None:
+    given = inputs({"plain": 0.0, "arm": 0.5})
+    for record in given.of("arm")[:3]:
+        record["world_size"] = 4
+    board = board_of(given)
+    assert row_of(board, "arm")["replicates"]["good"] == 7
+    assert board["comparability"]["accuracy"][1]["differs"] == {"world_size × batch_size": 128}
+
+
+def test_what_contradicts_the_plan_is_left_out_however_many_there_are(inputs: Any) -> None:
+    given = inputs({"plain": 0.0, "arm": 0.5})
+    for arm in ("plain", "arm"):
+        unlike(given, arm, range(2, 10), batch_size=64)
+    for records in (given.records, given.records[::-1]):
+        given.records = records
+        board = board_of(given)
+        groups = board["comparability"]["accuracy"]
+        assert [(group["trials"], group["shown"]) for group in groups] == [(4, True), (16, False)]
+        assert groups[1]["differs"] == {"world_size × batch_size": 64}
+        assert row_of(board, "arm")["replicates"]["good"] == 2
+
+
+def test_records_that_all_name_another_recipe_than_the_plan_are_none_of_its(inputs: Any) -> None:
+    """In nothing that is compared: a learning rate is no entry of its own."""
+    given = inputs({"plain": 0.0, "arm": 0.5})
+    as_planned(given)
+    before = board_of(given)
+    assert row_of(before, "arm")["verdict"] == "better"
+    changed = {**given.plan["arms"][0]["recipe"], "optimizer": {"lr": 9.0}}
+    given.shared["f" * 32] = changed
+    for record in given.records:
+        record["refs"]["recipe"] = "f" * 32
+    board = board_of(given)
+    assert row_of(board, "arm")["verdict"] is None and row_of(board, "arm")["top1"] is None
+    [stamp] = [one for one in board["stamps"] if one.startswith("accuracy:")]
+    assert stamp == (
+        "accuracy: 20 of 20 records left out, they are not what the plan says "
+        "(they differ in recipe: as planned here, ffffffffffff there)"
+    )
+    assert [group["shown"] for group in board["comparability"]["accuracy"]] == [False]
+
+
+def test_one_kind_of_everything_is_not_mixed_whatever_is_allowed(inputs: Any) -> None:
+    given = inputs({"plain": 0.0, "arm": 0.5})
+    board = board_of(given, allow_mixed=True)
+    assert board["comparability"]["mixed"] is False and board["stamps"] == board_of(given)["stamps"]
+
+
+def test_all_pooled_groups_are_shown(inputs: Any) -> None:
+    given = inputs({"plain": 0.0, "arm": 0.5})
+    unlike(given, "arm", range(3), batch_size=64)
+    groups = board_of(given, allow_mixed=True)["comparability"]["accuracy"]
+    assert [group["shown"] for group in groups] == [True, True]
+
+
+@pytest.mark.parametrize("order", ["x", None])
+def test_an_order_that_differs_or_is_not_shown_to_be_the_same_takes_the_verdict(
+    inputs: Any, order: Any
+) -> None:
+    given = inputs({"plain": 0.0, "arm": 0.5})
+    assert row_of(board_of(given), "arm")["verdict"] == "better"
+    given.of("arm")[0]["digests"]["order"] = order
+    row = row_of(board_of(given), "arm")
+    assert row["verdict"] is None and "not comparable: order" in row["stamps"]
+
+
+def test_an_arm_that_starts_from_other_weights_says_so_unless_it_is_another_network(inputs: Any) -> None:
+    given = inputs({"plain": 0.0, "arm": 0.5})
+    stamp = 'starts from other weights than "plain"'
+    for record in given.records:
+        record["refs"]["initial_parameters"] = f"of {record['replicate']}"
+    assert stamp not in row_of(board_of(given), "arm")["stamps"]
+    given.of("arm")[3]["refs"]["initial_parameters"] = "of dirac"
+    row = row_of(board_of(given), "arm")
+    assert stamp in row["stamps"] and row["verdict"] == "better"
+    given.plan["arms"][1]["recipe"]["backbone"] = {"name": "another"}
+    assert stamp not in row_of(board_of(given), "arm")["stamps"]
+    del given.plan["arms"][1]["recipe"]["backbone"]
+    given.of("arm")[3]["refs"]["initial_parameters"] = None
+    assert stamp not in row_of(board_of(given), "arm")["stamps"]
+
+
+@pytest.mark.parametrize("size", ["x", {"a": 1}, [3]])
+def test_a_batch_size_that_is_no_number_is_another_recipe_and_no_traceback(inputs: Any, size: Any) -> None:
+    given = inputs({"plain": 0.0, "arm": 0.5})
+    unlike(given, "arm", range(2), batch_size=size)
+    groups = board_of(given)["comparability"]["accuracy"]
+    assert [(group["trials"], group["shown"]) for group in groups] == [(18, True), (2, False)]

@@ -98,6 +98,10 @@ def test_holm_is_over_the_arms_of_both_sides(inputs: Any) -> None:
         (lambda given: given.plan.update(seed=7), "the suites' seeds differ"),
         (lambda given: given.plan["arms"][1].update(salt="other"), "their salts differ"),
         (lambda given: given.of("mixup")[0]["digests"].update(order="x"), "the order of the samples differs"),
+        (
+            lambda given: given.of("mixup")[0]["digests"].update(order=None),
+            "nothing shows that both saw the samples in one order",
+        ),
     ],
 )
 def test_what_shares_no_draws_is_tested_unpaired_and_says_so(inputs: Any, change: Any, why: str) -> None:
@@ -319,6 +323,15 @@ def test_nothing_in_common_is_nothing_compared(inputs: Any) -> None:
     one.timings.clear()
     assert not has_compared(compared(one, inputs(EFFECTS)))
     assert has_compared(compared(inputs(EFFECTS), inputs(EFFECTS)))
+
+
+def test_timings_without_a_single_trial_are_nothing_to_compare(inputs: Any) -> None:
+    """Their speeds are shown beside each other, and no two passes are ever judged."""
+    other = inputs(EFFECTS)
+    other.records = []
+    report = compared(inputs(EFFECTS), other)
+    assert all(row["speed"]["ratio"] is not None for row in report["arms"])
+    assert not has_compared(report)
 
 
 def test_the_comparison_does_not_hang_on_the_order_of_the_records(inputs: Any) -> None:

@@ -11,7 +11,7 @@ from harness.board import render
 from harness.board.compare import Given, compare_results
 from harness.board.curves import curves_of
 from harness.board.equal_compute import equal_compute_of
-from harness.board.in_seconds import NOTE, axis_of, continues
+from harness.board.in_seconds import NOTE, axis_of, continues, is_in_seconds
 from harness.board.leaderboard import build
 from harness.board.select import ArmTrials
 from harness.record.attempt import attempt_of
@@ -179,3 +179,27 @@ def test_equal_compute_is_read_by_the_epochs_that_were_trained() -> None:
     # 4.5e9 at 1e9 an epoch each: half-way between the baseline's fourth epoch (55) and its fifth (60).
     assert found is not None and found["at_baseline"] is None
     assert found["at_arm"] == {"training_flops": 4.5e9, "arm": 77.0, "baseline": pytest.approx(57.5)}
+
+
+@pytest.mark.parametrize("axis", [["a", "b"], [1, None], [[1.0]], [], None, 7], ids=repr)
+def test_a_curve_without_an_axis_of_numbers_says_nothing_of_how_far_its_trial_came(
+    given: Any, axis: Any
+) -> None:
+    given.of("slow")[9]["curves"]["epoch"] = axis
+    row = row_of(board_of(given), "slow")
+    assert row["trained_epochs"] == {"median": 3.3125, "least": 3.0625, "most": 3 + 9 / 16}
+
+
+def test_a_curve_without_an_axis_keeps_its_values() -> None:
+    whole = attempts(([1, 2, 2.7], [4.0, 2.0, 1.7]), ([1, 2, 3, 3.1], [6.0, 4.0, 3.0, 2.9]))
+    bare = attempt_of({"curves": {**{name: [5.0, 3.0, 1.0] for name in CURVES}, "epoch": None}})
+    good = {**whole.good, 2: bare}
+    told = curves_of({"arm": ArmTrials("arm", tuple(good), [], good, good)})["arm"]
+    assert told["epoch"] == [1, 2, 3]
+    assert told["validation_loss"]["mean"] == [5.0, 3.0, 2.0]
+
+
+def test_one_arm_in_seconds_makes_accuracies_hang_on_the_machine() -> None:
+    budgets = ({"unit": "epochs", "amount": 8}, {"unit": "seconds", "amount": 60})
+    arms = [{"name": name, "recipe": {"budget": one}} for name, one in zip("ab", budgets, strict=True)]
+    assert is_in_seconds({"arms": arms}) and not is_in_seconds({"arms": arms[:1]})

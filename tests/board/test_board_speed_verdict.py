@@ -15,7 +15,9 @@ from harness.board import render
 from harness.board.equal_compute import equal_compute_of
 from harness.board.leaderboard import build
 from harness.board.rows import BIT_EQUAL
-from harness.board.statistics import non_inferiority_p
+from harness.board.speed_verdict import SPEED, _reason, non_inferior
+from harness.board.statistics import Estimate, non_inferiority_p
+from harness.board.verdict import Comparison, Rules
 
 Json = dict[str, Any]
 NOISE = [0.0041, -0.0032, 0.0023, -0.0011, 0.0029, -0.0043, 0.0007, -0.0019]
@@ -307,3 +309,151 @@ def test_a_verdict_beside_an_interval_that_holds_no_difference_says_so(inputs: A
     row = row_of(board_of(given), "quick")
     assert row["verdict"] == "better" and row["difference"]["low"] < 0.0
     assert row["reason"].endswith("; the t interval, which is simultaneous, still contains 0")
+
+
+def test_equal_in_speed_is_meant_within_a_hundredth_and_not_within_the_points_of_accuracy(
+    inputs: Any,
+) -> None:
+    """Jitter of 4 % a round: the interval is far wider than a hundredth, and far narrower than 0.25 points."""
+    given = timed(inputs, {"alike": 1.0})
+    for timing in given.timings:
+        if timing["arm"] == "alike":
+            timing["images_per_second"] *= math.exp(10 * NOISE[timing["round"]])
+    told = row_of(board_of(given), "alike")["speed_verdict"]
+    assert told["ratio"]["high"] > 1.02 and told["ratio"]["low"] < 0.98
+    assert told["verdict"] == "not resolved"
+
+
+def test_the_timings_of_a_baseline_that_are_gone_are_missed_and_not_the_plan_s(inputs: Any) -> None:
+    given = timed(inputs, {"quick": 1.5, "slow": 0.7})
+    given.plan["claims"] = [
+        {"name": "a", "source": "s", "arm": "quick", "against": "plain", "metric": "images_per_second"}
+        | {"testable": None, "unit": "ratio", "claimed": 1.5}
+    ]
+    given.timings = [timing for timing in given.timings if timing["arm"] != "plain"]
+    board = board_of(given)
+    row, wanted = row_of(board, "quick"), 'no verdict: interim, 0 of 8 timing rounds of "plain"; '
+    assert row["timing_rounds"] == 8
+    for told in (row["speed_verdict"], row["memory_verdict"], board["claims"][0]):
+        assert told["verdict"] is None and told["reason"].startswith(wanted)
+    assert not any("timing" in stamp for stamp in board["stamps"])
+    assert wanted.replace('"', "&#34;") in render.html(board) and "0 of 8 timing rounds of" in render.csv(
+        board
+    )
+
+
+def test_rounds_of_an_arm_that_are_gone_are_told_of_in_its_row_alone(inputs: Any) -> None:
+    given = timed(inputs, {"quick": 1.5, "slow": 0.7})
+    given.timings = [timing for timing in given.timings if timing["arm"] != "slow"]
+    board = board_of(given)
+    assert row_of(board, "slow")["speed_verdict"]["reason"].startswith(
+        "no verdict: interim, 0 of 8 timing rounds;"
+    )
+    assert row_of(board, "quick")["speed_verdict"]["verdict"] == "faster"
+
+
+def test_a_baseline_of_which_every_round_failed_is_no_plan_of_too_few_rounds(inputs: Any) -> None:
+    given = timed(inputs, {"quick": 1.5})
+    for timing in given.timings:
+        timing["status"] = "oom" if timing["arm"] == "plain" else timing["status"]
+    told = row_of(board_of(given), "quick")["speed_verdict"]
+    assert told["reason"] == 'no verdict: no timing round of "plain" completed'
+
+
+@pytest.mark.parametrize("rounds", [0, 8])
+def test_a_timing_pass_that_has_not_begun_is_told_once_and_no_pass_at_all_is_not(
+    inputs: Any, rounds: int
+) -> None:
+    given = timed(inputs, {"quick": 1.5, "slow": 0.7})
+    given.plan["timing"] = {**given.plan["timing"], "rounds": rounds}
+    given.timings = []
+    board = board_of(given)
+    stamp = "not timed yet: 0 of 8 timing rounds, so nothing is said of speed and memory"
+    assert board["stamps"] == ([stamp] if rounds else [])
+    assert all(row["speed_verdict"] is row["memory_verdict"] is None for row in board["rows"])
+
+
+IMPOSSIBLE = [1.7e308, 1e-323, 1e-320, 1e16, 1e-10, 0.0, -4.0]
+
+
+@pytest.mark.parametrize("number", IMPOSSIBLE)
+@pytest.mark.parametrize("arm", ["plain", "quick"])
+def test_a_timing_that_cannot_be_is_as_one_that_is_not_a_number(inputs: Any, arm: str, number: float) -> None:
+    """The round counts for neither side, and the others keep their verdicts: 7 of 8 are enough."""
+    boards = []
+    for value in (number, math.nan):
+        given = timed(inputs, {"quick": 1.5})
+        for timing in given.timings:
+            timing["peak_memory_bytes"] = {"tree": 6e8 if timing["arm"] == "plain" else 9e8}
+        broken = next(one for one in given.timings if one["arm"] == arm)
+        broken |= {"images_per_second": value, "peak_memory_bytes": {"tree": value}}
+        broken |= {"evaluation_images_per_second": value, "step_seconds": {"median": value, "iqr": 0.0}}
+        boards.append(board_of(given))
+    row = row_of(boards[0], "quick")
+    assert [row[key]["verdict"] for key in ("speed_verdict", "memory_verdict")] == ["faster", "larger"]
+    assert [row[key]["rounds"] for key in ("speed_verdict", "memory_verdict")] == [7, 7]
+    assert render.json(boards[0]) == render.json(boards[1])
+
+
+@pytest.mark.parametrize("metric", ["images_per_second", "peak_memory"])
+def test_rounds_as_far_apart_as_any_can_be_are_judged_and_drawn(inputs: Any, metric: str) -> None:
+    given = timed(inputs, {"wild": 1.0, "b": 1.0, "c": 1.0})
+    for timing in given.timings:
+        timing["peak_memory_bytes"] = {"resident": 6e8}
+        if timing["arm"] == "wild":
+            size = 1e15 if timing["round"] % 2 else 1e-9
+            timing |= (
+                {"images_per_second": size}
+                if metric != "peak_memory"
+                else {"peak_memory_bytes": {"resident": size}}
+            )
+    one = {
+        "source": "s",
+        "arm": "wild",
+        "against": "plain",
+        "testable": None,
+        "unit": "ratio",
+        "claimed": 2.0,
+    }
+    given.plan["claims"] = [{"name": name, "metric": metric, **one} for name in "abc"]
+    board = board_of(given)
+    told = row_of(board, "wild")["memory_verdict" if metric == "peak_memory" else "speed_verdict"]
+    assert told["ratio"]["low"] < 1e-9 and told["verdict"] == "not resolved"
+    assert board["claims"][0]["measured"]["low"] < 1e-9
+    assert render.html(board) and "000,000,000,000,000,000,000" not in render.markdown(board)
+
+
+@pytest.mark.parametrize("size", [-5.0, 0.0])
+def test_a_memory_that_can_not_be_is_no_round(inputs: Any, size: float) -> None:
+    given = timed(inputs, {"quick": 1.2})
+    for timing in given.timings:
+        timing["peak_memory_bytes"] = {"resident": 600e6}
+    next(one for one in given.timings if one["arm"] == "quick")["peak_memory_bytes"]["resident"] = size
+    assert row_of(board_of(given), "quick")["memory_verdict"]["rounds"] == 7
+
+
+def test_accuracy_is_kept_at_the_level_that_is_shared_by_the_family() -> None:
+    differences = [-0.1 + 0.01 * number for number in (-19, 10, 8, -12, 14, 3, -9, 5)]
+    p = stats.ttest_1samp(differences, -0.2, alternative="greater").pvalue
+    assert 0.05 / 3 < p < 0.05
+    for family, holds in ((1, True), (3, False)):
+        told = non_inferior(differences, 0.2, Rules(0.05, family, 0.25, 0.25, 6, 0))
+        assert told["holds"] is holds and told["p"] == pytest.approx(p)
+
+
+def test_which_side_is_input_bound_is_said_of_most_rounds(inputs: Any) -> None:
+    given = timed(inputs, {"quick": 1.3})
+    for most, told in ((4, ""), (5, "; input-bound (plain): ")):
+        for timing in given.timings:
+            timing["input_bound"] = timing["arm"] == "plain" and timing["round"] < most
+        reason = row_of(board_of(given), "quick")["speed_verdict"]["reason"]
+        assert told in reason and ("input-bound" in reason) is bool(told)
+
+
+def test_what_would_be_found_is_told_as_a_ratio() -> None:
+    found = Comparison(
+        Estimate(0.0, -0.1, 0.1, 0.1, 8), 8, 0.5, 0.5, None, math.log(1.05), "not resolved", "r"
+    )
+    assert _reason(found, SPEED, Rules(0.05, 1, 0.01, 0.01, 6, 0)).endswith(
+        "; × 1.050 would be found in 4 of 5"
+    )

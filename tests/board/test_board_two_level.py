@@ -256,3 +256,53 @@ def test_a_board_shows_it_in_the_row_and_in_the_difference(inputs: Any) -> None:
     assert wide["low"] < narrow["mean"] < wide["high"]
     assert (wide["seeds"], wide["examples"]) == (10, 899)
     assert plain["two_level"] is not None and plain["difference"] is None
+
+
+def test_a_difference_lies_within_100_points() -> None:
+    # Three examples and one degree of freedom less: h alone is above one.
+    arm, base = (
+        np.array([[1, 1, 0], [1, 0, 1], [1, 1, 1]], bool),
+        np.array([[0, 1, 0], [0, 0, 0], [0, 0, 1]], bool),
+    )
+    assert half_width_by_hand(arm.astype(float) - base, 0.001) > 2
+    trials = {"arm": trials_of("arm", arm), "base": trials_of("base", base)}
+    found = two_level_of(trials, {"arm": "base", "base": "base"}, 0.05, 0.001)["arm"][1]
+    assert found is not None and (found["low"], found["high"]) == (-100.0, 100.0)
+
+
+def test_arms_of_unlike_test_sets_and_of_one_example_have_no_interval_of_their_difference() -> None:
+    trials = {"arm": trials_of("arm", correct(1, 4, 64)), "base": trials_of("base", correct(2, 4, 60))}
+    own, difference = two_level_of(trials, {"arm": "base", "base": "base"}, 0.05, 0.05)["arm"]
+    assert own is not None and difference is None
+    one = {"a": trials_of("a", np.ones((4, 1), bool))}  # no spread over examples can be told from one
+    assert two_level_of(one, {"a": "a"}, 0.05, 0.05) == {"a": (None, None)}
+
+
+def test_an_accuracy_that_is_one_example_off_its_correctness_gives_none() -> None:
+    counted = trials_of("a", correct(3, 4, 899)).counted
+    good = dict(counted)
+    good[2] = good[2]._replace(top1=(good[2].top1 or 0.0) + 100 / 899)
+    trials = ArmTrials("a", tuple(counted), [], counted, good)
+    assert two_level_of({"a": trials}, {"a": "a"}, 0.05, 0.05) == {"a": (None, None)}
+
+
+def test_arms_that_lack_replicates_are_held_against_those_of_the_baseline_that_they_have() -> None:
+    """Two arms with unlike replicates against one baseline, of which columns are counted once for each set."""
+    base, few, all_of_them = (correct(seed, 6, 200, 0.1 * seed) for seed in (1, 2, 3))
+    some = [1, 2, 4, 5]
+    lacking = trials_of("few", few)
+    kept = {at: lacking.counted[at] for at in some}
+    trials = {
+        "base": trials_of("base", base),
+        "few": ArmTrials("few", tuple(range(6)), [], kept, kept),
+        "all": trials_of("all", all_of_them),
+    }
+    found = two_level_of(trials, {"base": "base", "few": "base", "all": "base"}, 0.05, 0.05)
+    for name, changes in (
+        ("few", (few.astype(float) - base)[some]),
+        ("all", all_of_them.astype(float) - base),
+    ):
+        told, half = found[name][1], half_width_by_hand(changes, 0.05)
+        assert told is not None
+        wanted = (100 * (changes.mean() - half), 100 * (changes.mean() + half))
+        assert (told["low"], told["high"]) == pytest.approx(wanted, rel=1e-9)

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from harness.board import render
 from harness.board.claim_verdict import judge_claim
+from harness.board.claim_words import claim_cells
 from harness.board.leaderboard import build
 from harness.board.render_terminal import terminal
 from harness.board.verdict import Rules, compare
@@ -89,3 +90,21 @@ def test_the_replicates_that_many_claims_take_are_told_beside_those_of_the_table
     (reason,) = {one["reason"] for one in build(made.plan, made.records, made.timings)["claims"]}
     # ceil(log2(2 * 7 / 0.05)) = ceil(8.13)
     assert reason == "no verdict: set replicates = 6; 7 claims take 9 replicates"
+
+
+@pytest.mark.parametrize(
+    ("claimed", "told"),
+    [
+        (1.5, "1.50×"),
+        (0.25, "0.25×"),
+        (0.01, "0.01×"),
+        (0.004, "0.004×"),
+        (1e-320, "1e-320×"),
+        (1e308, "1e+308×"),
+    ],
+)
+def test_a_claim_however_large_or_small_is_told_in_a_few_digits(claimed: float, told: str) -> None:
+    """Plans that were written before claims had bounds hold any."""
+    claim = {"name": "n", "arm": "a", "against": "b", "metric": "images_per_second", "unit": "ratio"}
+    cells = claim_cells({**claim, "claimed": claimed, "measured": None, "verdict": None})
+    assert cells[3] == told

@@ -10,6 +10,7 @@ import pytest
 
 from harness.board import two_sample
 from harness.board.compare import Given, compare_results
+from harness.board.compare_arms import labels_of
 from harness.board.compare_render import render_markdown, render_text
 
 Json = dict[str, Any]
@@ -136,3 +137,9 @@ def test_the_order_of_the_records_of_matched_grids_tells_nothing(inputs: Inputs)
         random.Random(2).shuffle(given.records)
         random.Random(3).shuffle(given.timings)
     assert compared(base, candidate) == first
+
+
+def test_a_cell_is_the_same_however_its_settings_are_ordered() -> None:
+    base = [{"name": "plain", "cell": {"batch_size": 32, "optimizer.lr": 0.1}}]
+    candidate = [{"name": "plain", "cell": {"optimizer.lr": 0.1, "batch_size": 32}}]
+    assert labels_of(base, candidate) == ({"plain": "plain"}, {"plain": "plain"})

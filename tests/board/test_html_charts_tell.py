@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from typing import Any
 
 import pytest
 
 from harness.board import render
+from harness.board.axes import ticks
 from harness.board.chart_curves import CHARTS, learning_curves
 from harness.board.chart_forest import forest
 from harness.board.chart_key import curves_note, drawn_arms, key
@@ -208,3 +210,34 @@ def pixels_per_image(drawn: str) -> float:
     labels = re.findall(r'<text x="([\d.]+)" y="[\d.]+" class="middle">([\d,]+)</text>', drawn)
     (x0, first), (x1, last) = labels[0], labels[-1]
     return (float(x1) - float(x0)) / (float(last.replace(",", "")) - float(first.replace(",", "")))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "wanted"),
+    [
+        (0.0, 10.0, [0, 2, 4, 6, 8, 10]),
+        (-1.7e308, 1.7e308, []),
+        (0.0, 5e-324, []),
+        (3.0, 3.0, []),
+        (0.0, math.inf, []),
+    ],
+)
+def test_an_axis_of_any_length_has_ticks_or_none(low: float, high: float, wanted: list[float]) -> None:
+    assert ticks(low, high) == wanted
+
+
+@pytest.mark.parametrize("number", [1.7e308, -1e308, 1e200])
+def test_a_loss_beyond_any_axis_is_not_drawn_and_the_others_are(inputs: Any, number: float) -> None:
+    given = inputs({"plain": 0.0, "quick": 0.3})
+    for record in given.records:
+        record["curves"] = {
+            "epoch": [1.0, 2.0, 3.0],
+            "train_loss": [number, 2.0, 1.0],
+            "validation_loss": [number, 2.0, 1.0],
+            "validation_top1": [number, 20.0, 30.0],
+            "learning_rate": [number, 0.1, 0.05],
+        }
+    page = render.html(build(given.plan, given.records, given.timings, shared=given.shared))
+    charts = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    assert charts and not any(re.search(r"\d{20}|(\d{3},){6}|\b(nan|inf)\b", chart) for chart in charts)
+    assert "Training loss, nats by epoch" in page

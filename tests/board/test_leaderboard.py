@@ -436,7 +436,10 @@ def test_environments_are_told_apart_and_speed_is_not_pooled(inputs: Any) -> Non
     # Another host name alone is the same environment; hosts that cannot be resolved are told apart by hash.
     given.shared["host2"] = {**given.shared["host"], "shown": {"host": "another"}}
     assert board_of(given)["stamps"] == []
-    assert build(given.plan, given.records, [])["stamps"] == ["mixed hosts: trials ran in 2 environments"]
+    assert build(given.plan, given.records, [])["stamps"] == [
+        "mixed hosts: trials ran in 2 environments",
+        "not timed yet: 0 of 3 timing rounds, so nothing is said of speed and memory",
+    ]
 
 
 def test_records_of_other_trials_and_protocols_are_left_out_and_counted(inputs: Any) -> None:

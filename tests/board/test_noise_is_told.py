@@ -54,8 +54,8 @@ def test_a_ratio_of_noisy_rounds_alone_is_marked_where_it_stands_and_has_no_inte
     assert ratio == {"mean": pytest.approx(1.25), "low": None, "high": None, "rounds": 3, "noisy": True}
     for name, text in formats_of(board).items():
         assert re.search(r"125 \(?≈1\.25×", text), name
-        assert "all rounds of it were noisy" in text, name
-    assert 'title="not judged: all 3 rounds were noisy"' in render.html(board)
+        assert "in every round that arm and baseline share one or both were noisy" in text, name
+    assert 'title="not judged: in all 3 rounds it or its baseline was noisy"' in render.html(board)
 
 
 def test_one_quiet_round_is_a_measurement(inputs: Any) -> None:
@@ -69,8 +69,9 @@ def test_one_quiet_round_is_a_measurement(inputs: Any) -> None:
     ("rounds", "noisy", "told"),
     [
         (3, {0, 1, 2}, "its speed was not judged: all 3 rounds noisy"),
-        (7, {0, 6}, "its speed was not judged: 5 of 7 rounds quiet, and it takes 6"),
-        (5, set(), "its speed was not judged: 5 rounds, and it takes 6"),
+        (7, {0, 6}, "its speed was not judged: 5 of 7 rounds quiet, and it takes 7"),
+        (5, set(), "its speed was not judged: 5 rounds, and it takes 7"),
+        (1, set(), "its speed was not judged: 1 round, and it takes 7"),
     ],
 )
 def test_calibrated_says_that_no_speed_was_judged(
@@ -83,9 +84,9 @@ def test_calibrated_says_that_no_speed_was_judged(
 
 
 def test_where_the_speed_of_a_copy_is_judged_nothing_more_is_said_of_it(inputs: Any) -> None:
-    given = with_copy(with_noise(inputs({"plain": 0.0, "plain-aa": 0.0}, rounds=7), {3}))
+    given = with_copy(with_noise(inputs({"plain": 0.0, "plain-aa": 0.0}, rounds=8), {3}))
     calibration = board_of(given)["calibration"]
-    assert calibration["copies"][0]["speed"]["rounds"] == 6
+    assert calibration["copies"][0]["speed"]["rounds"] == 7
     assert calibration["copies"][0]["speed_reason"] is None
     assert "not judged" not in calibration["reason"]
 

@@ -87,11 +87,12 @@ def with_rules(made: Any, alpha: float) -> Json:
 def run(store: Store, made: Any, plan: Json) -> None:
     """Store a plan, then run its trials, as far as they have no record."""
     store.write_plan(plan)
+    recipes = {arm["name"]: store.share(arm["recipe"]) for arm in plan["arms"]}
     for record in made.records:
         number = record["replicate"]
         trial = f"{record['arm']}-{number}"
         if not store.attempts(trial):
-            refs = {name: store.share({"is": name}) for name in ("recipe", "manifest")}
+            refs = {"recipe": recipes[record["arm"]], "manifest": store.share(plan["manifests"]["m"])}
             own = {"suite": "s", "plan": plan["hash"], "trial": trial, "attempt": 0, "refs": refs}
             store.write_trial(seal({**record, **own}))
 

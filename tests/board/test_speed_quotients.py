@@ -79,3 +79,16 @@ def test_what_is_not_marked_is_the_quotient_as_it_is_written(inputs: Any) -> Non
         assert times(row["images_per_second_ratio"]["mean"]) in speed(row)
         marks += not is_near
     assert 5 < marks < 55
+
+
+def test_a_mark_beside_noisy_rounds_alone_says_nothing_of_rounds_that_count(inputs: Any) -> None:
+    # The baseline was quiet in its first round, and the arm in none: its ratio is over all three, 1.10, of 220 to 100.
+    given = speeds_given(inputs, {*(("arm", n) for n in range(3)), ("plain", 1), ("plain", 2)})
+    board = board_of(given)
+    assert {"noisy", "quotient"} < row_of(board, "arm")["images_per_second_ratio"].keys()
+    for name, text in formats_of(board).items():
+        told = re.sub(r"\s+", " ", text.replace(r"$\approx$", "≈"))
+        assert re.search(r"≈1\.10[^ ]{1,20}†", told), name
+        assert "† By round, over the same rounds of arm and baseline" in told, name
+        assert "≈ Not judged: in every round that arm and baseline share one or both were noisy" in told, name
+        assert "rounds that count" not in told, name

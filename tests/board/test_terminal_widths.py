@@ -215,3 +215,17 @@ def test_columns_are_left_out_until_the_others_fit() -> None:
     assert left_out(widths, ("c", "b"), 23) == ["c"]
     assert left_out(widths, ("c", "b"), 16) == ["c", "b"]
     assert left_out(widths, ("c",), 1) == ["c"]
+
+
+@pytest.mark.parametrize("width", [40, 60, 160])
+def test_what_is_left_out_is_not_explained(inputs: Any, width: int) -> None:
+    board = board_of(inputs(EFFECTS))
+    board["rows"][1]["parents"] = {"teacher": {"file": "f", "training_flops": None, "train_seconds": None}}
+    for row in board["rows"]:
+        row["images_per_second_ratio"] |= {"noisy": True, "quotient": 2.0}
+    lines = printed(board, width)
+    # What follows the last line about an arm is said of the table as a whole.
+    told = " ".join(lines[len(lines) - 1 - lines[::-1].index("") :])
+    explained = {"images/s": ["≈", "†"], "#": ["Ranks from–to"], "FLOPs": [" FLOPs: an arm's own"]}
+    for column, texts in explained.items():
+        assert [text in told for text in texts] == [column in heading(lines)] * len(texts), column

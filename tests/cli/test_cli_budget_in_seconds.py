@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from harness.board.in_seconds import NOTE
-from harness.cli.forecast import costs_of, evaluated_samples, training_samples
+from harness.cli.forecast import Cost, costs_of, evaluated_samples, memory_of, training_samples
 from harness.record.record import seal, trial_record
 from harness.record.store import Store
 from harness.suite.expand import expand
@@ -105,6 +105,22 @@ def test_an_arm_of_the_same_suite_in_another_unit_goes_with_them_too(tmp_path: P
     assert cost.seconds == pytest.approx(2 + 2 * 61) and "arm plain" in cost.told
 
 
+def test_another_precision_tells_nothing(tmp_path: Path) -> None:
+    """The backbone and the images are the same, and a step costs something else altogether."""
+    results = tmp_path / "results"
+    stored(
+        results, planned(tmp_path, "double", 'epochs = 2\n[recipe.numerics]\nprecision = "bf16"'), 1800, 10.0
+    )
+    assert costs_of(planned(tmp_path, "single", "epochs = 2"), {}, results) == {}
+
+
+def test_the_memory_of_a_run_is_that_of_its_largest_trial() -> None:
+    small, large = (Cost(1.0, size * 1e8, size * 1e9, "records", "its own") for size in (1, 3))
+    unmeasured = Cost(1.0, None, None, "budget", "nobody's")
+    for costs in ([small, large, unmeasured], [unmeasured, large, small]):
+        assert memory_of(dict(zip("abc", costs, strict=True))) == {"host_bytes": 3e8, "device_bytes": 3e9}
+
+
 def test_without_a_like_arm_the_budget_itself_is_known(tmp_path: Path) -> None:
     plan = planned(tmp_path, "timed", "seconds = 60")
     cost = costs_of(plan, {}, tmp_path / "none")["plain"]
@@ -167,3 +183,18 @@ def test_reproduce_says_that_it_cannot_where_no_record_tells_the_steps(
     done = harness("reproduce", record["trial"], "--results", tmp_path / "results", "--run", cwd=finished)
     assert done.returncode == 2
     assert "no record says how many steps this trial took" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("budget", "samples"), [("steps = 100", 3200), ("samples = 5000", 5000), ("epochs = 3", 2700)]
+)
+def test_samples_of_a_budget_in_any_unit(budget: str, samples: int, tmp_path: Path) -> None:
+    plan = planned(tmp_path, "any", budget)
+    assert training_samples(plan, plan.arm("plain")) == samples
+    # Judged at the end of each epoch of 900, by 100; once at the least, and by the 500 of the test at the end.
+    assert evaluated_samples(plan, plan.arm("plain")) == pytest.approx(500 + 100 * max(1, samples / 900))
+
+
+def test_a_budget_of_less_than_an_epoch_is_judged_once(tmp_path: Path) -> None:
+    plan = planned(tmp_path, "short", "steps = 3")
+    assert evaluated_samples(plan, plan.arm("plain")) == 600

@@ -108,3 +108,31 @@ def test_a_folder_is_read_with_the_history_of_its_plan(tmp_path: Path) -> None:
     Store(tmp_path).write_plan(plan)
     given = comparing._read(tmp_path)
     assert given.history is not None and given.history["plan"] == plan["hash"]
+
+
+def test_a_suite_that_asks_for_no_verdicts_is_foreseen_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = tmp_path / "s.toml"
+    suite.write_text("schema = 1\nverdicts = false\n")
+    arms = [{"name": "plain", "compared": True, "failure": None}]
+    told = json.dumps({"arms": arms, "replicates": 4}).encode()
+    monkeypatch.setattr(compare_floor.subprocess, "run", lambda *_, **__: SimpleNamespace(stdout=told))
+    given: Any = SimpleNamespace(python="python", suite=suite, tree=tmp_path, environment=dict)
+    found = foresee(given, [])
+    assert found is not None and found.verdicts is False
+    assert floor_note([found, found]) == ""
+
+
+def test_folders_of_data_and_cache_are_named_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = {"HARNESS_DATA": "data", "HARNESS_CACHE": "../cache", "HARNESS_PLUGINS": "a", "PATH": "bin"}
+    assert compare_floor.with_absolute_folders(given) == {
+        "HARNESS_DATA": str(tmp_path / "data"),
+        "HARNESS_CACHE": str(tmp_path.parent / "cache"),
+        "HARNESS_PLUGINS": "a",
+        "PATH": "bin",
+    }
+    assert compare_floor.with_absolute_folders({"HARNESS_DATA": ""}) == {"HARNESS_DATA": ""}

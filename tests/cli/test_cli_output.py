@@ -47,6 +47,25 @@ def test_a_full_disk_under_the_output_is_one_line_and_no_verdict(command: str, b
     assert told.stderr.splitlines() == ["the output cannot be written: No space left on device"]
 
 
+@pytest.mark.parametrize("command", ["schema", "--version", "--help"])
+def test_a_reader_that_has_gone_away_is_no_error(command: str) -> None:
+    """As `| head` does, which has read enough: a full disk is another matter."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        told = subprocess.run(
+            [sys.executable, "-m", "harness", command],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+    assert (told.returncode, told.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_a_stream_without_these_letters_gets_them_escaped(encoding: str, board: Path) -> None:
     told = ran(["leaderboard", str(board)], PYTHONUTF8="0", PYTHONIOENCODING=encoding)

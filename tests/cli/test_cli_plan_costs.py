@@ -11,6 +11,7 @@ import pytest
 
 from harness.cli import timing_cost
 from harness.cli.disk import disk_bytes, parameter_counts
+from harness.cli.forecast import _by_arm, _cost
 from harness.cli.resolution import resolution_lines, resolution_of
 from harness.cli.timing_cost import TimingPass, round_seconds, rounds_left, timing_pass, timing_seconds
 from harness.record.record import timing_record
@@ -190,3 +191,22 @@ def test_that_noisy_rounds_come_again_is_told_where_no_timing_tells_how_often(
     time = _cost_lines(summary)[0]
     assert "1 h of it for the timing pass, one at a time" in time
     assert ("longer where rounds come out noisy and are measured again" in time) is is_told
+
+
+@pytest.mark.parametrize("number", [1e308, -1e308, -5.0, 1e-320])
+def test_a_trial_that_took_a_time_that_cannot_be_forecasts_nothing(number: float) -> None:
+    """Beside it lies one of ten seconds, of which three hang on the samples."""
+    good = {
+        "seconds": {"total": 10.0, "build": 7.0, "compile": number},
+        "memory": {"peak_tree_bytes": number},
+    }
+    told = _cost([good, good], 2.0, "like", "")
+    assert (told.seconds, told.host_bytes) == (13.0, None)
+    record = {"status": "completed", "results": {"test": {"top1": 50.0}}}
+    trials = [{"id": "a", "arm": "plain"}, {"id": "b", "arm": "plain"}]
+    records = {"a": {**record, "seconds": {"total": number}}, "b": {**record, **good}}
+    assert _by_arm(trials, records) == {"plain": [records["b"]]}
+    assert round_seconds(
+        {**MEASURED, "seconds": {**MEASURED["seconds"], "build": number}}, 4.0
+    ) == pytest.approx(round_seconds({**MEASURED, "seconds": {**MEASURED["seconds"], "build": None}}, 4.0))
+    assert round_seconds({**MEASURED, "images_per_second": number}, 4.0) is None

@@ -208,3 +208,45 @@ def test_a_recipe_is_nearer_the_fewer_entries_of_a_list_differ() -> None:
         0 < distance(wanted, plain) < distance(wanted, mixup) < distance(wanted, {**mixup, "batch_size": 64})
     )
     assert distance({"augmentations": [moved, mixed]}, {"augmentations": [mixed, moved]}) == 1
+
+
+def test_a_record_whose_parts_take_longer_than_the_whole_costs_no_less_than_nothing(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    other = planned(tmp_path, "short")
+    stored(results, other, record(other, "plain", 0, 90.0, 0.8))  # of which it was built and warmed up in 1 s
+    assert costs_of(planned(tmp_path, "long", epochs=20), {}, results)["plain"].seconds == pytest.approx(0.8)
+
+
+def test_the_machine_of_earlier_records_is_told_where_it_is_another(tmp_path: Path) -> None:
+    from harness.record.fingerprint import host
+    from harness.record.record import seal
+
+    plan = planned(tmp_path, "long", epochs=20)
+    for name, is_here in (("here", True), ("there", False)):
+        results = tmp_path / name
+        other = planned(tmp_path, "short")
+        machine = {**host(), "speed": {**host()["speed"], **({} if is_here else {"cores": 4096})}}
+        refs = {"host": Store(results / "short").share(machine)}
+        stored(results, other, seal({**record(other, "plain", 0, 90.0), "refs": refs}))
+        assert ("on another machine" in costs_of(plan, {}, results)["plain"].told) is not is_here
+
+
+def test_of_like_arms_the_nearest_recipe_tells(tmp_path: Path) -> None:
+    plan = planned(tmp_path, "toy")
+    results = tmp_path / "results"
+    for name, epochs, seconds in (("far", 7, 70.0), ("near", 2, 21.0)):
+        other = planned(tmp_path, name, epochs=epochs)
+        stored(results, other, record(other, "plain", 0, 90.0, seconds))
+    cost = costs_of(plan, {}, results)["plain"]
+    assert "suite near" in cost.told and cost.seconds == pytest.approx(21.0)
+
+
+def test_what_is_compiled_and_built_is_not_scaled_and_the_whole_process_tree_counts(tmp_path: Path) -> None:
+    from harness.record.record import seal
+
+    results, other = tmp_path / "results", planned(tmp_path, "short")
+    one = record(other, "plain", 0, 90.0, 41.0)
+    one["seconds"] = {"total": 41.0, "build": 0.5, "compile": 30.0, "warm_up": 0.5}
+    stored(results, other, seal(one))
+    cost = costs_of(planned(tmp_path, "long", epochs=20), {}, results)["plain"]
+    assert cost.seconds == pytest.approx(31 + 100) and cost.host_bytes == 10**8

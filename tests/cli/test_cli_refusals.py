@@ -26,6 +26,8 @@ REFUSED = {
         ("plan", "tiny.toml", "--replicates", "0"),
         "Invalid value for '--replicates': must be greater than or equal to 1",
     ),
+    "commas for arms": (("plan", "tiny.toml", "--arms", ",,"), "--arms names no arm (arms: "),
+    "nothing for arms": (("plan", "tiny.toml", "--arms", ""), "--arms names no arm (arms: "),
     "a folder to try": (("try", "results"), "is a folder; name a plugin file in it"),
     "nothing to try": (("try", "gone.py"), "there is no file"),
     "a plan into a file": (

@@ -144,6 +144,58 @@ def test_an_arm_that_cannot_be_resolved_stops_a_run_unless_it_is_to_keep_going(h
     }
 
 
+@pytest.mark.parametrize(
+    ("replicates", "told"),
+    [
+        ("1", "probe: none, nothing is left to run"),
+        ("2", "probe: none, every arm that is left to run has a record"),
+    ],
+)
+def test_a_plan_probes_nothing_that_records_tell(finished, harness, replicates, told):
+    folder, _ = finished
+    done = harness("plan", "tiny.toml", "--probe", "--replicates", replicates, "--json", cwd=folder)
+    assert done.stderr == told
+    summary = json.loads(done.stdout)
+    assert {arm["cost"]["source"] for arm in summary["arms"]} == {"records"}
+    assert (summary["hours"] > 0) == (replicates == "2")
+
+
+UNFIT = """
+from dataclasses import dataclass
+from typing import Annotated
+from annotated_types import Interval
+from harness.contract import Trick, hookimpl
+
+@dataclass(frozen=True)
+class Fading(Trick):
+    start: Annotated[float, Interval(ge=0, lt=1)] = 1.5
+
+@dataclass(frozen=True)
+class Lonely(Trick):
+    requires = frozenset({"company"})
+
+@hookimpl
+def harness_register(registry):
+    registry.add("trick", "fading", Fading, summary="a default out of its own range")
+    registry.add("trick", "lonely", Lonely, summary="needs what nobody provides")
+"""
+
+
+def test_what_try_finds_wrong_is_told_of_the_plugin_and_not_of_a_suite_that_is_gone(harness, tmp_path):
+    (tmp_path / "mine.py").write_text(UNFIT)
+    done = harness("try", "mine.py", cwd=tmp_path)
+    assert done.returncode == 2
+    assert (
+        "mine.py: trick fading: start: the plugin's own default is wrong: must be less than 1, not 1.5"
+        in done.stderr.splitlines()
+    )
+    assert "try.toml" not in done.stderr and "arms." not in done.stderr
+    (tmp_path / "mine.py").write_text(UNFIT.replace("1.5", "0.5"))
+    done = harness("try", "mine.py", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("mine.py: trick lonely: ") and "company" in done.stderr
+
+
 @pytest.mark.slow
 def test_try_shows_each_component_of_a_file_against_the_baseline(harness, tmp_path):
     (tmp_path / "mine.py").write_text(TRICK)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from harness.cli.docs import papers_in, slots_of, take_apart
-from harness.cli.effect import added, newest_effect
+from harness.cli.effect import added, newest_effects
+from harness.cli.effect_words import effect_lines
 from harness.testing import toys
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
@@ -24,11 +25,15 @@ def test_the_effect_on_the_committed_board_is_shown(harness):
     assert done.returncode == 0 and not done.torch
     shown = {name: f"{row['difference'][name]:+.2f}".replace("-", "−") for name in ("mean", "low", "high")}
     interval = f"{shown['mean']} [{shown['low']}, {shown['high']}]"
-    assert f"Measured effect: {interval} points of test accuracy, {row['verdict']}" in done.stdout
+    *_, heading, line = done.stdout.splitlines()
+    assert heading.startswith("Measured effect in points of test accuracy (suite augmentations, 20")
+    words = f"{interval}, {row['verdict']}, on subset of cifar10: arm mixup against none (alpha = 0.2)"
+    assert line == f"  {words}"
     (one,) = json.loads(harness("show", "mixup", "--json", "--results", REFERENCE / "augmentations").stdout)
-    effect = one["effect"]
+    (effect,) = one["effects"]
     assert effect["difference"] == {name: row["difference"][name] for name in ("mean", "low", "high")}
     assert (effect["suite"], effect["arm"], effect["baseline"]) == ("augmentations", "mixup", "none")
+    assert (effect["dataset"], effect["cell"]) == ("subset of cifar10", {})
     assert effect["component"]["params"] == {"alpha": 0.2}
     ends = [
         json.loads(path.read_text())["finished_at"]
@@ -51,7 +56,7 @@ def test_a_page_has_every_part(harness):
         "Observable: ",
         "Provides: two-pass-update",
         "Does nothing, bit for bit, at: rho = 0.0",
-        "Measured effect: ",
+        "Measured effect in points of test accuracy (suite ",
     ):
         assert words in done.stdout, words
     assert "Attributes:" not in done.stdout
@@ -61,7 +66,7 @@ def test_without_a_board_it_says_so(harness, tmp_path):
     done = harness("show", "mixup", "--results", tmp_path / "nowhere")
     assert done.returncode == 0 and "Measured effect: none yet" in done.stdout
     (one,) = json.loads(harness("show", "mixup", "--json", "--results", tmp_path).stdout)
-    assert one["effect"] is None
+    assert one["effects"] == []
     assert one["papers"] == ['Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization"']
     assert one["parameters"]["alpha"]["description"].startswith("Strength: 0 mixes nothing")
 
@@ -125,23 +130,126 @@ def test_what_an_arm_adds_to_its_baseline_by_hand(change, kind, expected):
     assert told == expected
 
 
+def test_every_data_set_of_the_newest_board_is_named(harness):
+    rows = rows_of("datasets")
+    done = harness("show", "mixup", "--results", REFERENCE / "datasets")
+    *_, heading, first, second, third = done.stdout.splitlines()
+    assert heading.startswith("Measured effect in points of test accuracy (suite datasets, ")
+    for line, arm, data in (
+        (first, "mixup", "cifar10"),
+        (second, "mixup.1", "fashion_products (parquet)"),
+        (third, "mixup.2", "neu_cls (parquet)"),
+    ):
+        mean = f"{rows[arm]['difference']['mean']:+.2f}".replace("-", "−")
+        assert line.startswith(f"  {mean} [")
+        told = f"], {rows[arm]['verdict']}, on subset of {data}: arm {arm} against {rows[arm]['against']} (alpha = 0.2)"
+        assert line.endswith(told)
+    (one,) = json.loads(harness("show", "mixup", "--json", "--results", REFERENCE / "datasets").stdout)
+    assert [effect["arm"] for effect in one["effects"]] == ["mixup", "mixup.1", "mixup.2"]
+    assert [effect["dataset"].split()[2] for effect in one["effects"]] == [
+        "cifar10",
+        "fashion_products",
+        "neu_cls",
+    ]
+
+
+def test_the_noise_of_a_copy_in_a_cell_is_no_effect_of_what_the_cell_has(tmp_path):
+    """`aa = true` with a grid over schedules: each copy has its cell's schedule, and so has its baseline."""
+    constant = {**PLAIN, "schedule": {**component("constant"), "warmup": 0.0}}
+    cells = (("", constant, "constant"), (".1", PLAIN, "cosine"))
+    rows = []
+    for end, recipe, schedule in cells:
+        sam = {**recipe, "tricks": [component("sam")]}
+        for arm, its_recipe, mean in (("plain", recipe, None), ("plain-aa", recipe, -1.3), ("sam", sam, 2.0)):
+            name = f"plain{end}-aa" if arm == "plain-aa" else arm + end
+            cell = {"schedule": schedule}
+            rows.append(row_of(name, its_recipe, mean, against=f"plain{end}", cell=cell))
+    write_rows(tmp_path / "grid", rows)
+    assert newest_effects(tmp_path, "schedule", "cosine") == []
+    effects = newest_effects(tmp_path, "trick", "sam")
+    assert [(one["arm"], one["baseline"], one["cell"]) for one in effects] == [
+        ("sam", "plain", {"schedule": "constant"}),
+        ("sam.1", "plain.1", {"schedule": "cosine"}),
+    ]
+    assert effect_lines(effects, "sam") == [
+        "Measured effect in points of test accuracy (suite grid, no date):",
+        "  +2.00, no verdict: one replicate, on digits, schedule = constant: arm sam against plain",
+        "  +2.00, no verdict: one replicate, on digits, schedule = cosine: arm sam.1 against plain.1",
+    ]
+
+
+def test_of_a_grid_of_hundreds_the_first_are_told_and_how_many_are_left(tmp_path):
+    sam = {**PLAIN, "tricks": [component("sam")]}
+    rows = [row_of("plain", PLAIN, None)]
+    write_rows(tmp_path / "grid", rows + [row_of(f"sam.{number}", sam, 1.0) for number in range(112)])
+    _, *lines, last = effect_lines(newest_effects(tmp_path, "trick", "sam"), "sam")
+    assert len(lines) == 12 and last.startswith("  and 100 more: ") and last.endswith("leaderboard.json")
+
+
+def test_the_effect_of_one_model_of_a_family_is_not_another_models(tmp_path):
+    arms = {
+        name: {**PLAIN, "optimizer": [{**component(name), "parameters": "all"}]}
+        for name in ("timm:adan", "timm:adanp")
+    }
+    rows = [row_of("plain", PLAIN, None), *(row_of(name, arms[name], 1.0) for name in arms)]
+    write_rows(tmp_path / "optimizers", rows)
+
+    def told(name, kind="optimizer"):
+        return [effect["component"]["name"] for effect in newest_effects(tmp_path, kind, name)]
+
+    assert told("timm:adan") == ["timm:adan"]
+    assert told("timm:lion") == told("timm:ada") == told("timm:adan", "backbone") == []
+    assert told("timm:") == ["timm:adan", "timm:adanp"]
+    lines = effect_lines(newest_effects(tmp_path, "optimizer", "timm:"), "timm:")
+    assert "+1.00 timm:adanp in place of sgd, " in lines[2]
+
+
+def test_a_model_that_nothing_was_measured_of_is_not_said_to_exist(harness, tmp_path):
+    done = harness("show", "timm:resnet9999", "--results", tmp_path)
+    assert done.returncode == 0 and not done.torch
+    for kind, article in (("backbone", "a"), ("optimizer", "an")):
+        heading = f"{kind} timm:resnet9999: any "
+        asked = (
+            f'\nWhether timm: has {article} {kind} "resnet9999" is looked up by harness check, not here.\n'
+        )
+        assert heading in done.stdout and asked in done.stdout
+    assert "timm:resnet9999 may be of several kinds: backbone, optimizer" in done.stderr
+    told = json.loads(harness("show", "timm:resnet9999", "--json", "--results", tmp_path).stdout)
+    assert [(one["kind"], one["name"], one["family"]) for one in told] == [
+        ("backbone", "timm:resnet9999", "timm:"),
+        ("optimizer", "timm:resnet9999", "timm:"),
+    ]
+    measured = {**PLAIN, "optimizer": [{**component("timm:adan"), "parameters": "all"}]}
+    write_rows(tmp_path / "there", [row_of("plain", PLAIN, None), row_of("adan", measured, 1.0)])
+    done = harness("show", "timm:adan", "--results", tmp_path)
+    assert 'has a backbone "adan"' in done.stdout and 'has an optimizer "adan"' not in done.stdout
+    assert "Whether" not in harness("show", "timm:", "--results", tmp_path).stdout
+
+
+def row_of(arm, recipe, mean, *, against="plain", **more):
+    return {
+        "arm": arm,
+        "baseline": mean is None,
+        "against": against,
+        "recipe": recipe,
+        "difference": None if mean is None else {"mean": mean, "low": None, "high": None, "p": None},
+        "verdict": None,
+        "reason": "no verdict: one replicate",
+        **more,
+    }
+
+
+def write_rows(folder, rows):
+    folder.mkdir(parents=True, exist_ok=True)
+    board = {"suite": folder.name, "plan": "p", "rows": rows}
+    (folder / "leaderboard.json").write_text(json.dumps(board))
+
+
 def write_board(folder, mean, finished, **row):
     arm = {**PLAIN, "tricks": [component("sam", rho=0.1)]}
-    rows = [
-        {"arm": "plain", "baseline": True, "recipe": PLAIN, "difference": None},
-        {
-            "arm": "with-sam",
-            "baseline": False,
-            "recipe": arm,
-            "difference": {"mean": mean, "low": None, "high": None, "p": None},
-            "verdict": None,
-            "reason": "no verdict: one replicate",
-            **row,
-        },
-    ]
-    (folder / "plans").mkdir(parents=True)
+    write_rows(folder, [row_of("plain", PLAIN, None), {**row_of("with-sam", arm, mean), **row}])
+    (folder / "plans").mkdir()
     (folder / "trials" / "t").mkdir(parents=True)
-    (folder / "leaderboard.json").write_text(json.dumps({"suite": folder.name, "plan": "p", "rows": rows}))
     trials = [{"id": "t", "arm": "with-sam", "replicate": 0}]
     (folder / "plans" / "p.json").write_text(json.dumps({"trials": trials}))
     (folder / "trials" / "t" / "0.json").write_text(json.dumps({"finished_at": finished}))
@@ -153,13 +261,13 @@ def test_the_newest_effect_counts_wherever_its_board_lies(tmp_path):
     write_board(tmp_path / "failed", 9.0, "2026-04-01T10:00:00Z", difference=None)
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "leaderboard.json").write_text("{")
-    effect = newest_effect(tmp_path, "trick", "sam")
+    (effect,) = newest_effects(tmp_path, "trick", "sam")
     assert (effect["suite"], effect["date"], effect["difference"]["mean"]) == ("new", "2026-03-01", 2.0)
     assert (effect["verdict"], effect["reason"]) == (None, "no verdict: one replicate")
-    assert newest_effect(tmp_path, "trick", "ema") is None
-    assert newest_effect(tmp_path, "augmentation", "sam") is None
-    assert newest_effect(tmp_path, "trick", "sa:") is None  # no family of that name
-    assert newest_effect(tmp_path / "none", "trick", "sam") is None
+    assert newest_effects(tmp_path, "trick", "ema") == []
+    assert newest_effects(tmp_path, "augmentation", "sam") == []
+    assert newest_effects(tmp_path, "trick", "sa:") == []  # no family of that name
+    assert newest_effects(tmp_path / "none", "trick", "sam") == []
 
 
 @pytest.mark.parametrize(

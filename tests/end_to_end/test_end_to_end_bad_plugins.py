@@ -106,7 +106,7 @@ STOPS = {
     "nan": ("diverged", None, "NaN or infinite"),
     "exits": ("failed", "batch", "SystemExit"),
     "exits hard": ("crashed", None, "exited with code 0 and left no record"),
-    "hangs": ("timeout", None, "no progress for 8 s"),
+    "hangs": ("timeout", None, "no progress for 20 s"),
     "allocates": ("oom", None, "out of memory at batch size 16"),
 }
 GOES_ON = ("flips a flag", "patches the clock", "seeds", "leaks a thread", "leaks a process", "prints")
@@ -130,7 +130,7 @@ def finished(new_place):
     arms = '[arms.works]\ntricks = ["toy-penalty"]\n' + arms_of([*STOPS, *GOES_ON])
     place.suite(arms, plugins=["fault.py"], epochs=5)
     began = time.monotonic()
-    done = place.run("run", "toy.toml", "--timeout", "8", code=5)
+    done = place.run("run", "toy.toml", "--timeout", "20", code=5)
     print(f"{len(STOPS) + len(GOES_ON)} faults in {time.monotonic() - began:.0f} s")
     return place, done
 

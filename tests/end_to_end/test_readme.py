@@ -113,6 +113,33 @@ def test_the_links_of_the_readme_lead_somewhere():
     assert missing == []
 
 
+def rows_of_boards():
+    """Return, by suite, what the README says of its board, and the board."""
+    rows = re.findall(r"^\| \[(\w[\w-]*)\]\((results/reference/\S+)\.md\) \|(.*)\|$", README, re.M)
+    return {suite: (text, json.loads((ROOT / f"{board}.json").read_text())) for suite, board, text in rows}
+
+
+def test_a_row_of_the_readme_says_what_its_board_is_stamped_with():
+    rows = rows_of_boards()
+    assert len(rows) >= 9
+    for suite, (text, board) in rows.items():
+        stamps = [
+            stamp for stamp in board["stamps"] if stamp.startswith(("run under another plan", "mixed code"))
+        ]
+        assert [stamp for stamp in stamps if f"*{stamp.partition(':')[0]}*" not in text] == [], suite
+
+
+def test_the_speed_of_checkpointing_is_told_where_it_was_judged():
+    rows = rows_of_boards()
+    text, board = rows["speed"]
+    (row,) = [row for row in board["rows"] if row["arm"] == "grad-checkpointing"]
+    assert row["speed_verdict"]["verdict"] == "slower"
+    ratio = f"×{row['images_per_second_ratio']['mean']:.2f}"
+    assert (
+        f"checkpointing {ratio}" in text and f"checkpointing exact ({ratio} of the speed" in rows["tricks"][0]
+    )
+
+
 def test_the_exit_codes_of_the_readme_are_those_of_the_help(place):
     (told,) = re.findall(r"Exit codes: (.*?interrupted)\.", README, re.S)
     (helped,) = re.findall(r"Exit codes: (.*?interrupted)\.", place.run("--help").stdout, re.S)

@@ -79,6 +79,12 @@ def _sleep(rows: np.ndarray, seconds: str) -> None:
     time.sleep(float(seconds))
 
 
+def _hang(rows: np.ndarray, folder: str) -> None:
+    """Leave a file named as this process, and do not come back."""
+    (Path(folder) / str(os.getpid())).touch()
+    time.sleep(600)
+
+
 FAULTS: dict[str, Callable[[np.ndarray, str], None]] = {
     "in_worker": _in_worker,
     "in_training": _in_training,
@@ -87,6 +93,7 @@ FAULTS: dict[str, Callable[[np.ndarray, str], None]] = {
     "exit": _exit,
     "kill": _kill,
     "sleep": _sleep,
+    "hang": _hang,
 }
 
 

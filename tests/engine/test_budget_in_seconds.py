@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -70,28 +71,30 @@ def measured_as(steps: int) -> Json:
     }
 
 
-def test_it_is_the_trial_of_as_many_steps_bit_for_bit(make_job: MakeJob) -> None:
+def test_it_is_the_trial_of_as_many_steps_bit_for_bit(
+    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch, machine: Any
+) -> None:
+    """A step takes 10 ms by the clock of this machine, and 155 ms have room for fifteen."""
+    monkeypatch.setattr(seconds, "perf_counter", machine.clock)
     recipe: Json = {
         "augmentations": [component("toy-noise")],
         "tricks": [component("toy-ascent"), component("toy-penalty")],
         "schedule": {**component("toy-constant"), "warmup": 0.3},  # its length is the budget's
         "backbone": component("toy-net", width=8, batch_norm=True, dropout=0.2),
     }
-    one = run(make_job(budget=in_seconds(0.15), **recipe))
+    one = run(make_job(budget=in_seconds(0.155), **recipe))
     assert one["status"] == "completed", one["culprit"]
     told = one["budget"]["seconds"]
-    steps = told["total_steps"]
-    other = run(make_job(budget=in_as_many(steps), **recipe))
-    assert one["budget"]["steps"] == steps > 1
+    other = run(make_job(budget=in_as_many(15), **recipe))
+    assert one["budget"]["steps"] == told["total_steps"] == 15
     for name in ("initial_weights", "final_weights", "evaluation_outputs"):
         assert one["digests"][name] == other["digests"][name]
     assert one["curves"] == other["curves"]
     assert other["budget"]["seconds"] is None
     # The record holds every unit, and what was measured fits what was asked for.
-    assert told["asked"] == 0.15
-    assert steps * told["step_seconds"] <= 0.15 < (steps + 1) * told["step_seconds"]
-    assert one["budget"]["samples"] == 8 * steps
-    assert told["measuring_seconds"] < one["seconds"]["total"]
+    assert (told["asked"], told["step_seconds"]) == (0.155, pytest.approx(0.01))
+    assert one["budget"]["samples"] == 8 * 15
+    assert told["measured_steps"] * 0.01 < told["measuring_seconds"]
 
 
 def test_a_budget_that_holds_no_step_is_one_step(make_job: MakeJob) -> None:
@@ -252,3 +255,71 @@ def test_what_only_stands_in_a_training_takes_it_to_be_of_a_stand_in_length(make
     assert budget_steps(in_seconds(3.0), 8, 10, 77) == 77
     assert time_arm(make_job(budget=in_seconds(1e-9)), report=unheard)["status"] == "completed"
     assert check_arm(make_job(budget=in_seconds(1e-9))) == []
+
+
+def test_many_phases_share_the_time_that_measuring_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(lambda _: 1.0)
+    timed(monkeypatch, clock, list(range(0, STAND_IN_STEPS, STAND_IN_STEPS // 10)), 1000.0)
+    # A tenth of the budget, and of each phase its two first steps and a window that is under way.
+    assert clock.now <= SHARE * 1000.0 + 10 * (2 + 3)
+
+
+def test_warm_up_ends_where_windows_agree_and_the_rest_is_forty_steps_and_five_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for step, least in ((0.01, 500), (1.0, 40)):
+        clock = Clock(lambda _, step=step: step)  # type: ignore[misc]
+        _, counted = timed(monkeypatch, clock, [0], 10_000.0)
+        assert least <= counted <= least + 10
+        assert clock.taken == 2 + 20 + counted
+
+
+def test_what_the_very_first_step_takes_is_not_what_measuring_may_take(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mean, counted = timed(monkeypatch, Clock(lambda step: 0.01 if step else 1000.0), [0], 1000.0)
+    assert mean == pytest.approx(0.01) and counted >= 500
+
+
+def test_a_watchdog_is_told_and_each_phase_begins_with_a_step_that_is_checked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, checked, told = Clock(lambda _: 0.01), [], []
+    timed(monkeypatch, clock, [0, 4000], 100.0)
+    first = seconds.first_step
+    monkeypatch.setattr(seconds, "first_step", lambda run, step: checked.append(step) or first(run, step))
+    run: Any = SimpleNamespace(phases={0: None, 4000: None}, total_steps=8000, device=torch.device("cpu"))
+    before = clock.taken
+    step_seconds(run, 100.0, lambda: told.append(clock.taken))
+    assert checked == [0, 4000]
+    assert (
+        all(later - sooner <= 10 for sooner, later in pairwise([before, *told])) and told[-1] == clock.taken
+    )
+
+
+def test_as_many_whole_steps_as_go_into_the_budget_and_the_loader_is_closed(
+    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[int] = []
+    run: Any = SimpleNamespace(loader=SimpleNamespace(close=lambda: closed.append(1)))
+    monkeypatch.setattr(seconds, "step_seconds", lambda *_: (0.28, 50))
+    measured = in_steps(make_job(budget=in_seconds(1.0)), lambda _: run, lambda: None).measured
+    assert measured is not None and (measured["total_steps"], measured["measured_steps"]) == (3, 50)
+
+    def breaks(*_: Any) -> Any:
+        raise ValueError("in its first step")
+
+    monkeypatch.setattr(seconds, "step_seconds", breaks)
+    with pytest.raises(ValueError, match="first step"):
+        in_steps(make_job(budget=in_seconds(1.0)), lambda _: run, lambda: None)
+    assert len(closed) == 2
+
+
+def test_the_order_is_that_of_the_epochs_whenever_they_were_noted() -> None:
+    def digest(*epochs: int) -> str:
+        digests = {epoch: f"{epoch}" * 32 for epoch in epochs}
+        job = SimpleNamespace(recipe={"budget": in_seconds(1.0)})
+        run: Any = SimpleNamespace(order_digests=digests, job=job)
+        return seconds.order_digest(run)
+
+    assert digest(1, 0, 2) == digest(0, 1, 2) and len(digest(0, 1).split(" ")) == 2

@@ -120,7 +120,9 @@ def test_hanging_workers_are_of_the_trials_group_and_end_with_it(
     make: Callable[..., Job], root: Path, tmp_path: Path, how: str
 ) -> None:
     job = make(2)
-    (root / "fault").write_text("in_worker sleep 600")
+    hanging = tmp_path / "hanging"
+    hanging.mkdir()
+    (root / "fault").write_text(f"in_worker hang {hanging}")
     (tmp_path / "job.json").write_bytes(orjson.dumps(job.to_json()))
     code = textwrap.dedent(
         """
@@ -134,26 +136,26 @@ def test_hanging_workers_are_of_the_trials_group_and_end_with_it(
         """
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "job.json")])
-    workers: list[int] = []
-    deadline = time.monotonic() + 60
-    while len(workers) < 2 and time.monotonic() < deadline:
-        time.sleep(0.1)
-        workers = children(process.pid)
-    assert len(workers) == 2
+    # Whoever reads has taken leave of the trial's signals before.
+    assert comes(lambda: len(list(hanging.iterdir())) == 2, within=60)
+    workers = [int(file.name) for file in hanging.iterdir()]
+    assert sorted(workers) == sorted(children(process.pid))
     assert {os.getpgid(worker) for worker in workers} == {process.pid}
-    time.sleep(0.3)  # they have taken leave of the trial's signals by then
     if how == "the group":
-        os.killpg(process.pid, signal.SIGTERM)
-        time.sleep(0.3)
-        assert not any(map(is_running, workers))  # the trial heeds it in its own way, its workers end
-        process.kill()
+        os.killpg(process.pid, signal.SIGTERM)  # the trial heeds it in its own way, its workers end
     else:
         process.kill()
+    assert comes(lambda: not any(map(is_running, workers)))
+    process.kill()
     process.wait()
-    deadline = time.monotonic() + 30
-    while any(map(is_running, workers)) and time.monotonic() < deadline:
+
+
+def comes(is_so: Callable[[], bool], within: float = 30.0) -> bool:
+    """Return whether something comes to be so."""
+    deadline = time.monotonic() + within
+    while not is_so() and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not any(map(is_running, workers))
+    return is_so()
 
 
 def children(process: int) -> list[int]:

@@ -1,15 +1,13 @@
 """What a trial's outcome says of time: waiting, warming up, a target reached; and what is absent is null."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter, sleep
 from typing import Any
 
 import pytest
 
 from harness.engine import tally
-from harness.engine.loaders import Loader
 from harness.engine.trial import run_trial
 from harness.suite.plan import MEASURE, Job
 from harness.testing.jobs import TOYS
@@ -136,25 +134,13 @@ def test_a_resumed_trial_keeps_its_time_to_target_and_adds_up_its_seconds(
         assert resumed["seconds"][name] >= first["seconds"][name]
 
 
-def test_waiting_for_data_is_told_as_seconds_and_share(
-    measured: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    batches = Loader.batches
-
-    def late(self: Loader, *arguments: Any) -> Iterator[Any]:
-        for batch in batches(self, *arguments):
-            begun = perf_counter()
-            sleep(0.02)
-            self.waited_seconds += perf_counter() - begun
-            yield batch
-
-    prompt = run(measured())
-    monkeypatch.setattr(Loader, "batches", late)
+def test_waiting_for_data_is_told_as_seconds_and_share(measured: Callable[..., Job], machine: Any) -> None:
+    machine.wait_seconds = 0.02
     outcome = run(measured())
-    seconds = outcome["seconds"]
-    assert outcome["budget"]["steps"] * 0.02 <= seconds["data_wait"] <= seconds["train"]
-    assert outcome["data_wait_share"] == pytest.approx(seconds["data_wait"] / seconds["train"])
-    assert outcome["data_wait_share"] > 0.3 > prompt["data_wait_share"] > 0
+    seconds, steps = outcome["seconds"], outcome["budget"]["steps"]
+    assert seconds["data_wait"] == pytest.approx(0.02 * steps)
+    assert seconds["train"] == pytest.approx(0.03 * steps)
+    assert outcome["data_wait_share"] == pytest.approx(0.02 / 0.03)
     assert outcome["loader"]["mode"] == "resident" and outcome["loader"]["workers"] == 0
     assert outcome["loader"]["reason"]
 

@@ -105,8 +105,12 @@ def tells_process(job, *, report, stop):
     return outcome(job)
 
 
-def short(job, *, report, stop):
-    return steps(job, report, stop, seconds=1.0)
+def until_told(job, *, report, stop):
+    """Step until the test has left a file beside the trials' folders."""
+    while not (Path(job.folder).parent / "go-on").exists():
+        report({"kind": "step", "step": 0, "total": 1})
+        time.sleep(0.05)
+    return outcome(job)
 
 
 def deaf(job, *, report, stop):

@@ -212,9 +212,9 @@ def test_a_sample_without_a_word_is_ended_with_all_its_processes_and_it_alone_is
     # The other one waits for its turn for as long, or has said something that nobody listened to.
     monkeypatch.setattr(gate_sample, "order_of", lambda *_: (0, 1) if first == "base" else (1, 0))
     arms = [{"plain": {"hangs": when} if name == which else {}} for name in ("base", "candidate")]
-    made = bench(*arms, timeout_seconds=2.0)
+    made = bench(*arms, timeout_seconds=4.0)
     made.take(1)
-    assert measurements(made)["plain/step_seconds"]["failures"] == [f"{which}: no word for 2 s: ended"]
+    assert measurements(made)["plain/step_seconds"]["failures"] == [f"{which}: no word for 4 s: ended"]
     assert not [
         p for p in psutil.Process().children(recursive=True) if "gate_driver" in " ".join(p.cmdline())
     ]

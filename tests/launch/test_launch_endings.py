@@ -107,7 +107,7 @@ def test_a_kill_by_the_kernel_for_memory_is_oom(launch, monkeypatch):
 
 def test_a_hanging_trial_is_ended_with_its_stacks(launch):
     plan = launch.plan(("hangs", "plain"))
-    summary, store = launch(plan, "by_arm", timeout_seconds=1.0)
+    summary, store = launch(plan, "by_arm", timeout_seconds=5.0)
     record = next(r for r in records_of(store, plan) if r["arm"] == "hangs")
     assert record["status"] == "timeout"
     assert "hang_in_here" in record["culprit"]["traceback"]

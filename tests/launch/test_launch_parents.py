@@ -2,72 +2,17 @@
 
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from harness.launch.launcher import Options, run
 from harness.launch.parents import Parents
-from harness.record.store import Store
 from harness.registry.digests import digest_bytes
-from harness.suite.plan import Arm, Plan, Trial
-
-HERE = Path(__file__).parent
-MANIFEST = {"hash": "data", "classes": ["a", "b"], "modalities": {"image": {"shape": [1, 8, 8]}}}
-
-
-def make_plan(graph, replicates=1, rounds=0, together=1):
-    """Return a plan; `graph` gives for each arm its parents by role."""
-    arms = []
-    for name, parents in graph.items():
-        recipe = {"numerics": {"threads": 1}, "backbone": {"name": "net", "params": {}}, "arm": name}
-        if parents:
-            recipe["parents"] = {role: {"arm": parent} for role, parent in parents.items()}
-        arms.append(Arm(name, recipe, (), (), "data"))
-    # The children stand first: the order of the plan is not what makes them wait.
-    trials = [Trial(f"{name}-{r}", name, r) for r in range(replicates) for name in reversed(graph)]
-    return Plan(
-        suite="graph",
-        seed=0,
-        replicates=replicates,
-        baseline=next(iter(graph)),
-        alpha=0.05,
-        margin_points=0.1,
-        equal_margin_points=0.2,
-        verdicts=False,
-        verdicts_reason="fake",
-        timing={"rounds": rounds, "seconds": 0.1},
-        arms=tuple(arms),
-        manifests={"data": MANIFEST},
-        trials=tuple(trials),
-        plugins=(),
-        together=together,
-    ).hashed()
+from harness.suite.plan import Trial
 
 
 @pytest.fixture
-def launch(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(HERE))
-    store = Store(tmp_path / "results" / "graph")
-
-    def go(plan, **more):
-        options = Options(
-            **{
-                "jobs": 2,
-                "device": "cpu",
-                "timeout_seconds": 20.0,
-                "warm": ("harness.launch.worker",),
-                "trial_function": "parents_fakes:run_trial",
-                "timing_function": "parents_fakes:time_arm",
-                **more,
-            }
-        )
-        with store.lock():
-            store.write_plan(plan.to_json())
-            return run(plan, store, data={"data": tmp_path}, options=options)
-
-    go.store = store
-    return go
+def launch(launch_graph):
+    return launch_graph("parents_fakes")
 
 
 def records(store, plan):
@@ -78,7 +23,7 @@ CHAIN = {"big": {}, "child": {"teacher": "big"}, "last": {"init": "child", "teac
 
 
 def test_children_run_when_their_parents_are_done_and_say_whose_they_are(launch):
-    plan = make_plan(CHAIN, replicates=2, rounds=1)
+    plan = launch.plan(CHAIN, replicates=2, rounds=1)
     summary = launch(plan)
     assert (summary.done, summary.failed) == (6, 0)
     found = records(launch.store, plan)
@@ -101,7 +46,7 @@ def test_children_run_when_their_parents_are_done_and_say_whose_they_are(launch)
 
 
 def test_a_second_run_trains_nothing_though_the_weights_are_gone(launch):
-    plan = make_plan(CHAIN, rounds=1)
+    plan = launch.plan(CHAIN, rounds=1)
     launch(plan)
     shutil.rmtree(launch.store.root / "weights")
     summary = launch(plan)
@@ -111,11 +56,11 @@ def test_a_second_run_trains_nothing_though_the_weights_are_gone(launch):
 
 @pytest.mark.parametrize("harm", ["gone", "damaged"])
 def test_a_parent_whose_weights_are_gone_is_trained_again_for_a_new_child(launch, harm):
-    first = make_plan({"big": {}, "child": {"teacher": "big"}}, replicates=2)
+    first = launch.plan({"big": {}, "child": {"teacher": "big"}}, replicates=2)
     launch(first)
     file = launch.store.weights_path("big-0")
     file.unlink() if harm == "gone" else file.write_bytes(b"weights of nobody")
-    more = make_plan({**CHAIN, "other": {"teacher": "big"}}, replicates=2)
+    more = launch.plan({**CHAIN, "other": {"teacher": "big"}}, replicates=2)
     assert launch(more).failed == 0
     found = records(launch.store, more)
     assert ("big", 0, 1) in found
@@ -126,9 +71,9 @@ def test_a_parent_whose_weights_are_gone_is_trained_again_for_a_new_child(launch
 
 
 def test_ancestors_are_trained_again_as_far_up_as_is_needed(launch):
-    launch(make_plan({"big": {}, "child": {"teacher": "big"}, "last": {"init": "child"}}))
+    launch(launch.plan({"big": {}, "child": {"teacher": "big"}, "last": {"init": "child"}}))
     shutil.rmtree(launch.store.root / "weights")
-    plan = make_plan(
+    plan = launch.plan(
         {"big": {}, "child": {"teacher": "big"}, "last": {"init": "child"}, "new": {"init": "child"}}
     )
     summary = launch(plan)
@@ -140,17 +85,17 @@ def test_ancestors_are_trained_again_as_far_up_as_is_needed(launch):
 
 
 def test_a_parent_that_was_none_when_it_was_trained_is_trained_again(launch):
-    launch(make_plan({"big": {}}))
-    plan = make_plan({"big": {}, "child": {"teacher": "big"}})
+    launch(launch.plan({"big": {}}))
+    plan = launch.plan({"big": {}, "child": {"teacher": "big"}})
     assert launch(plan).failed == 0
     assert ("big", 0, 1) in records(launch.store, plan)
 
 
 def test_a_childs_missing_timing_brings_its_parents_weights_back(launch):
     graph = {"big": {}, "child": {"teacher": "big"}}
-    launch(make_plan(graph))
+    launch(launch.plan(graph))
     shutil.rmtree(launch.store.root / "weights")
-    timed = make_plan(graph, rounds=1)
+    timed = launch.plan(graph, rounds=1)
     assert launch(timed).failed == 0
     assert ("big", 0, 1) in records(launch.store, timed)
     assert {t["arm"]: t["status"] for t in launch.store.read(timed.to_json()).timings} == {
@@ -160,7 +105,7 @@ def test_a_childs_missing_timing_brings_its_parents_weights_back(launch):
 
 
 def test_a_failed_parent_fails_its_children_by_name_and_theirs(launch):
-    plan = make_plan(
+    plan = launch.plan(
         {"plain": {}, "diverges": {}, "child": {"teacher": "diverges"}, "last": {"init": "child"}}
     )
     summary = launch(plan)
@@ -175,7 +120,7 @@ def test_a_failed_parent_fails_its_children_by_name_and_theirs(launch):
 
 
 def test_a_parent_that_the_machine_ended_leaves_its_child_missing(launch):
-    plan = make_plan({"plain": {}, "machine-ended": {}, "child": {"teacher": "machine-ended"}})
+    plan = launch.plan({"plain": {}, "machine-ended": {}, "child": {"teacher": "machine-ended"}})
     launch(plan)
     found = records(launch.store, plan)
     assert not [key for key in found if key[0] == "child"]
@@ -183,7 +128,7 @@ def test_a_parent_that_the_machine_ended_leaves_its_child_missing(launch):
 
 
 def test_a_parent_that_was_lost_once_is_run_again_ahead_of_its_child(launch):
-    plan = make_plan({"killed-once": {}, "child": {"teacher": "killed-once"}})
+    plan = launch.plan({"killed-once": {}, "child": {"teacher": "killed-once"}})
     assert launch(plan).failed == 0
     found = records(launch.store, plan)
     assert [found["killed-once", 0, attempt]["status"] for attempt in (0, 1)] == ["lost", "completed"]
@@ -191,9 +136,9 @@ def test_a_parent_that_was_lost_once_is_run_again_ahead_of_its_child(launch):
 
 
 def test_a_parent_that_fails_the_second_time_fails_the_new_child(launch):
-    launch(make_plan({"diverges-again": {}, "child": {"teacher": "diverges-again"}}))
+    launch(launch.plan({"diverges-again": {}, "child": {"teacher": "diverges-again"}}))
     shutil.rmtree(launch.store.root / "weights")
-    plan = make_plan(
+    plan = launch.plan(
         {"diverges-again": {}, "child": {"teacher": "diverges-again"}, "new": {"teacher": "diverges-again"}}
     )
     assert launch(plan).exit_code == 5
@@ -206,7 +151,7 @@ def test_a_parent_that_fails_the_second_time_fails_the_new_child(launch):
 def test_a_file_is_handed_over_by_where_it_is_and_named_in_the_record(launch, tmp_path):
     file = tmp_path / "given.safetensors"
     file.write_bytes(b"given")
-    plan = make_plan({"plain": {}})
+    plan = launch.plan({"plain": {}})
     digest = digest_bytes(b"given")
     recipe = {**plan.arms[0].recipe, "parents": {"init": {"file": "given.safetensors", "digest": digest}}}
     plan = replace(plan, arms=(replace(plan.arms[0], recipe=recipe),)).hashed()
@@ -245,7 +190,7 @@ def test_only_parents_are_asked_for_weights_and_a_diamond_is_trained_once(launch
         "right": {"teacher": "top"},
         "end": {"init": "left", "teacher": "right"},
     }
-    plan = make_plan(graph, replicates=2)
+    plan = launch.plan(graph, replicates=2)
     parents = Parents(plan, launch.store, {})
     assert [[t.arm for t in layer] for layer in parents.layers(plan.trials)] == [
         ["top", "top"], ["right", "left", "right", "left"], ["end", "end"],

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import signal
 import threading
+import time
 
 import pytest
 
@@ -100,11 +101,19 @@ def test_a_crash_of_all_is_nobodys_result(at_once):
     assert all("SIGSEGV" in r["mode"]["reason"] and r["mode"]["together"] == 1 for r in records)
 
 
-def test_an_interrupt_preempts_them_all(at_once):
-    timer = threading.Timer(3.0, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+def test_an_interrupt_preempts_them_all(at_once, tmp_path):
+    calls = tmp_path / "results" / "fake" / "trials" / "calls"
+
+    def interrupt_once_they_run():
+        deadline = time.monotonic() + 30
+        while not calls.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt_once_they_run)
+    thread.start()
     summary, records, _ = at_once("waits")
-    timer.join()
+    thread.join()
     assert summary.exit_code == 130
     assert [r["status"] for r in records] == ["preempted"] * 4
 

@@ -17,6 +17,13 @@ def note(job, what):
         file.write(f"{what} {os.getpid()}\n")
 
 
+def wait_for(is_so):
+    """Wait until something is so, half a minute at the most."""
+    deadline = time.monotonic() + 30
+    while not is_so() and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
 def run_trial(job, *, report, stop):
     note(job, f"alone {job.arm} {job.replicate} {job.attempt}")
     return outcome(job)
@@ -50,22 +57,28 @@ def crashes(jobs, *, mode, report, stop, finished):
 
 
 def waits(jobs, *, mode, report, stop, finished):
+    note(jobs[0], f"together {jobs[0].arm}")
     for number, job in enumerate(jobs):
         finished(number, steps(job, report, stop))
 
 
 def crowded(job, *, report, stop):
-    """Run out of memory, as replicate 1, where another trial runs beside."""
+    """Run out of memory, as replicate 1, where another trial runs beside: at first replicate 0, which waits for it."""
     note(job, f"alone {job.arm} {job.replicate} {job.attempt}")
-    mine = Path(job.folder).parent / f"running-{job.replicate}"
+    folder = Path(job.folder).parent
+    mine, has_met = folder / f"running-{job.replicate}", folder / "has-met"
     mine.touch()
-    time.sleep(0.5)
-    others = [path for path in mine.parent.glob("running-*") if path != mine]
-    if job.replicate == 1 and others:
+    others = []
+    if job.replicate == 1:
+        wait_for(lambda: has_met.exists() or (folder / "running-0").exists())
+        others = [path for path in folder.glob("running-*") if path != mine]
+    if others:
+        has_met.touch()
         mine.unlink()
         culprit = {"plugin": None, "slot": None, "step": 1, "error": "CUDA out of memory", "traceback": ""}
         return outcome(job, "oom", culprit=culprit)
-    time.sleep(0.3)
+    wait_for(has_met.exists)
+    time.sleep(0.3)  # so that one that should be alone and is not meets it
     mine.unlink()
     return outcome(job)
 

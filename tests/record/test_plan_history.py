@@ -12,6 +12,7 @@ from harness.cli import boards
 from harness.record import index
 from harness.record.history import history_of
 from harness.record.merge import merge
+from harness.record.other_looks import count_other_arms
 from harness.record.plans import plan_hash
 from harness.record.record import dead_outcome, trial_record
 from harness.record.store import Store
@@ -332,3 +333,37 @@ def test_a_claim_on_an_arm_that_shares_its_trials_with_another_is_late_too(store
     plan = a_plan("a", "twin", claims=(a_claim("a"),))
     plan["trials"] = [{**trial, "id": trial["id"].replace("twin", "a")} for trial in plan["trials"]]
     assert len(told(store, run(store, {**plan, "hash": plan_hash(plan)}))["late_claims"]) == 1
+
+
+def test_a_look_at_other_replicates_than_a_plan_has_is_none_at_its_baseline() -> None:
+    """Of the two replicates that the plan shares with the earlier one, no baseline trial had been run."""
+    plan, earlier = a_plan("a", replicates=2), a_plan("b")
+    recorded = {f"{arm}-{number}" for arm in ("plain", "b") for number in (2, 3)}
+    assert count_other_arms(plan, [earlier], recorded) == 0
+    assert count_other_arms(plan, [earlier], recorded | {"plain-1"}) == 1
+
+
+def test_an_arm_that_two_plans_compared_with_unlike_replicates_is_one(store: Store) -> None:
+    run(store, a_plan("b", replicates=6))
+    run(store, a_plan("b", replicates=8))
+    assert told(store, run(store, a_plan("a")))["other_arms"] == 1
+
+
+def test_in_a_grid_an_arm_was_compared_with_the_baseline_of_its_own_cell(store: Store) -> None:
+    """The first cell was never run; in the second, `b.1` was held against `plain.1`."""
+    first = a_plan("b", "plain.1", "b.1")
+    first["arms"][3]["against"] = "plain.1"
+    first["arms"][2]["against"] = "plain.1"
+    run(store, {**first, "hash": plan_hash(first)}, arms=("plain.1", "b.1"))
+    second = a_plan("a", "plain.1", "a.1")
+    second["arms"][3]["against"] = second["arms"][2]["against"] = "plain.1"
+    assert told(store, run(store, {**second, "hash": plan_hash(second)}))["other_arms"] == 1
+
+
+def test_an_arm_that_was_run_beside_another_baseline_is_not_the_same_look_with_another_seed(
+    store: Store,
+) -> None:
+    first, second = (with_seed(a_plan("a"), seed) for seed in (0, 7))
+    first["arms"][0]["recipe"] = {"of": "another baseline"}
+    run(store, {**first, "hash": plan_hash(first)})
+    assert told(store, run(store, second))["other_seeds"] == 0

@@ -138,3 +138,17 @@ def test_a_name_that_leads_out_of_the_folder_is_nowhere(store: Store, tmp_path: 
     (tmp_path / "elsewhere" / "0.json").write_bytes(canonical(record))
     place(store, "a-0").write_bytes(canonical(record))
     assert told(store)["trials/a-0/0.json"] == f"out of place: it says that it is attempt 0 of {name}"
+
+
+def test_an_arm_whose_name_leads_out_of_the_folder_is_nowhere(store: Store) -> None:
+    arm, folder = "x/../../../elsewhere/0", store.root / "timings" / a_plan()["hash"]
+    heading = {"protocol": 1, "suite": "s", "plan": folder.name, "arm": arm, "round": 0}
+    record = timing_record(
+        dead_timing("completed", None), heading=heading, refs={}, started_at="a", finished_at="b"
+    )
+    (folder / "0-x").mkdir()
+    (store.root / "elsewhere").mkdir()
+    (store.root / "elsewhere" / "0.json").write_bytes(canonical(record))
+    (folder / "2-a.json").write_bytes(canonical(record))
+    path = f"timings/{folder.name}/2-a.json"
+    assert told(store)[path] == f"out of place: it says that it is round 0 of {arm}"

@@ -17,7 +17,7 @@ import pytest
 
 from harness.record import flat
 from harness.record.attempt import SECONDS, Attempt, Keyed, attempt_of, attempts_of
-from harness.record.packed import PACKED, Block, joined, rows_of, runs_of
+from harness.record.packed import PACKED, Block, amount, joined, rows_of, runs_of
 from harness.record.place import Places
 from harness.record.quick import Quick
 from harness.record.reading import Reading
@@ -109,7 +109,9 @@ def test_real_records_are_all_decoded_the_quick_way_and_come_out_the_same(
 
 
 @pytest.mark.parametrize(
-    "value", [None, True, 3, 2.5, -1e300, "x", "qqA=", [1, None], {"x": [1]}, 10**20], ids=repr
+    "value",
+    [None, True, 3, 2.5, 97.5, -1.0, 1e-320, -1e300, 1.7e308, "x", "qqA=", [1, None], {"x": [1]}, 10**20],
+    ids=repr,
 )
 def test_what_is_of_another_type_is_the_same_either_way_or_left_to_the_general_way(value: object) -> None:
     """Every key of a real record in turn, of its tables too."""
@@ -192,6 +194,31 @@ def test_numbers_are_packed_as_they_are_and_what_is_none_is_absent() -> None:
     assert flat.seconds == (None,) * len(SECONDS)
 
 
+@pytest.mark.parametrize("number", [1.7e308, -1e308, -1.0, 1e31])
+def test_what_cannot_have_been_measured_is_absent(number: float) -> None:
+    bins = {"count": [2, 3], "correct": [1, 2], "confidence": [1.5, 2.25]}
+    test = {"top1": 50.0, "nll": number}
+    told = attempt_of(
+        body("t", results={"test": test, "validation": {"top1": number}})
+        | {"parameters": number, "budget": {"training_flops": number}}
+        | {"seconds": dict.fromkeys(SECONDS, number)}
+    )
+    assert told.nll is told.validation_top1 is told.parameters is told.training_flops is None
+    assert told.seconds == (None,) * len(SECONDS)
+    tiny = attempt_of(body("t") | {"parameters": 1e-320, "budget": {"training_flops": 1e-320}})
+    assert tiny.parameters is tiny.training_flops is None
+    whole = attempt_of(body("t", results={"test": {**test, "reliability": bins}}))
+    assert array("d", whole.reliability).tolist() == [2, 3, 1, 2, 1.5, 2.25]
+    for name in bins:
+        broken = {**test, "reliability": {**bins, name: [number, 2]}}
+        assert attempt_of(body("t", results={"test": broken})).reliability == b""
+
+
+def test_a_time_is_nothing_or_what_a_clock_can_tell() -> None:
+    wanted = {0.0: 0.0, 1e-9: 1e-9, 1e15: 1e15, 3: 3.0, 1e-323: None, 1.1e15: None, -1e-3: None}
+    assert {value: amount(value) for value in wanted} == wanted
+
+
 def test_lists_are_found_again_wherever_they_lie() -> None:
     """Rows of some blocks, in any order: against each attempt asked for by itself."""
     draw = random.Random(0)
@@ -214,3 +241,14 @@ def test_lists_are_found_again_wherever_they_lie() -> None:
             for length in range(6):
                 places = [at for at, row in enumerate(wanted) if len(row) == length != 0]
                 assert rows.of_length(length) == (b"".join(wanted[at] for at in places), places)
+
+
+def test_a_folder_where_a_record_should_be_keeps_no_board_from_being_read(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = store.trial_folder(TRIALS[20]) / "0.json"
+    path.unlink()
+    path.mkdir()
+    found = read_flat(store, monkeypatch, 1)
+    assert f"trials/{TRIALS[20]}/0.json" in [one["path"] for one in found.set_aside]
+    assert len(found.set_aside) == 6

@@ -66,11 +66,11 @@ class Machine:
         self.store.write_plan(self.plan)
         self.folder = folder
 
-    def refs(self):
+    def refs(self, arm):
         host = {"accuracy": {"cpu": self.host}, "speed": {"cores": 2}, "shown": {}}
         share = self.store.share
         made = {
-            "recipe": share(self.plan["arms"][0]["recipe"]),
+            "recipe": share(next(one["recipe"] for one in self.plan["arms"] if one["name"] == arm)),
             "manifest": share(self.plan["manifests"]["m"]),
         }
         return {"host": share(host), "code": share({"commit": "c"}), "pipeline": None, **made}
@@ -92,7 +92,7 @@ class Machine:
         record = trial_record(
             outcome,
             heading=heading,
-            refs=self.refs(),
+            refs=self.refs(arm),
             started_at="2026-01-01T00:00",
             finished_at=f"2026-01-01T{at}",
         )
@@ -105,7 +105,7 @@ class Machine:
             timing_record(
                 timing,
                 heading=heading,
-                refs=self.refs(),
+                refs=self.refs(arm),
                 started_at="2026-01-01T00:00",
                 finished_at=f"2026-01-01T{at}",
             )

@@ -156,6 +156,14 @@ OUT_OF_PLACE: dict[str, tuple[Json, str]] = {
     "status": ({"status": "weird"}, "status is 'weird', expected one of completed, crashed, diverged"),
     "crash": ({"status": "crash"}, "status is 'crash', expected one of"),
     "above 100": ({"results": {"test": {"top1": 100.5}}}, "top1 is 100.5, expected points from 0 to 100"),
+    "fewer test examples": (
+        {"results": {"test": {"top1": 93.0, "count": 50}}},
+        "judged on other test examples: it says 50 of them, the plan's data has 100",
+    ),
+    "no count of them": (
+        {"results": {"test": {"top1": 93.0}}},
+        "it says None of them, the plan's data has 100",
+    ),
     "below 0": ({"results": {"test": {"top1": -1}}}, "top1 is -1, expected points from 0 to 100"),
 }
 

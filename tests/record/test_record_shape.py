@@ -118,6 +118,7 @@ def changed(record: Json, path: str, value: object) -> bytes:
 
 WRONG: tuple[tuple[str, object, str], ...] = (
     ("schema", [1], "schema [1], this harness reads 1"),
+    ("schema", True, "schema True, this harness reads 1"),
     ("trial", None, "neither an attempt of a trial nor a round of an arm"),
     ("attempt", "x", "attempt is text, expected a whole number or null"),
     ("attempt", True, "attempt is true or false"),

@@ -124,6 +124,18 @@ def test_a_component_may_refuse_its_parameters(toy: Registry) -> None:
     assert "cannot be made: KeyError" in message
 
 
+def test_a_default_that_its_own_constraint_refuses_is_told_by_the_parameters_name(
+    plugin_file: Callable[..., Path],
+) -> None:
+    body = BODY.replace("ge=1, lt=10)] = 3", "ge=1, lt=10)] = 30").replace("(0.9, 0.99)", '(0.9, "high")')
+    registry = discover([plugin_file(body, "optimizer")], allow="none")
+    _, problems = check(registry, lr=1)
+    assert problems == {
+        "optimizer.steps": "the plugin's own default is wrong: must be less than 10, not 30",
+        "optimizer.betas[1]": 'the plugin\'s own default is wrong: must be a number, not the text "high"',
+    }
+
+
 def test_control_characters_are_escaped(toy: Registry) -> None:
     _, problems = check(toy, lr="\x1b[31m\x9b", **{"\x1b": 1})
     assert all(text.isprintable() for pair in problems.items() for text in pair)

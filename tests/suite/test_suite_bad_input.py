@@ -106,7 +106,7 @@ def test_every_error_comes_at_once_with_path_and_line(problems_of: Problems) -> 
         "baseline": (4, 'there is no arm "plian"; did you mean "plain"?'),
         "colour": (5, 'unknown key "colour"; allowed: aa, alpha'),
         "seed": (6, "must be a whole number, not true"),
-        "alpha": (7, "must be more than 0, not 0"),
+        "alpha": (7, "must be at least 1e-06, not 0"),
         "budget.epochs": (9, "must be more than 0, not 0"),
         "recipe.dataset.validation": (11, "must be less than 1, not 2"),
         "recipe.backbone.width": (12, "must be a whole number, not true"),
@@ -259,3 +259,23 @@ def test_a_plugin_file_that_cannot_be_loaded_is_named(
     problems = problems_of(top=top)
     assert list(problems) == ["plugins[0]"] and told in problems["plugins[0]"].message
     assert problems["plugins[0]"].line == 4
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "told"),
+    [
+        ("schema = 1", "schema = true", "schema", "must be 1, not true"),
+        ("schema = 1", "schema = 1.0", "schema", "must be 1, not 1.0"),
+        ("schema = 1", "schema = 1\nalpha = 5e-324", "alpha", "must be at least 1e-06, not 5e-324"),
+        ("schema = 1", "schema = 1\nalpha = 0.0", "alpha", "must be at least 1e-06, not 0.0"),
+    ],
+)
+def test_what_equals_a_literal_alone_and_a_level_that_no_test_reaches_are_refused(
+    tmp_path: Path, old: str, new: str, key: str, told: str
+) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(SHORT.format("").replace(old, new))
+    with pytest.raises(SuiteError) as error:
+        load(path)
+    (problem,) = error.value.problems
+    assert (problem.path, problem.message) == (key, told) and problem.line > 0

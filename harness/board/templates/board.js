@@ -83,7 +83,12 @@
     var label = make("label", null, { "class": "picker" }, group.getAttribute("data-label") + " ");
     var select = make("select", label);
     picks.forEach(function (pick, index) { make("option", select, { value: index }, pick.getAttribute("data-pick")); });
-    function show() { picks.forEach(function (pick, index) { pick.hidden = String(index) !== select.value; }); }
+    var bases = all("[data-base]", group.parentNode);
+    function show() {
+      picks.forEach(function (pick, index) { pick.hidden = String(index) !== select.value; });
+      var against = picks[select.value].getAttribute("data-against");
+      bases.forEach(function (base) { base.hidden = base.getAttribute("data-base") !== against; });
+    }
     select.addEventListener("change", show);
     group.insertBefore(label, group.firstChild);
     show();
