@@ -124,7 +124,7 @@ def _cost(verdict: Json | None) -> tuple[Markup, str]:
         return badge, wording.ABSENT
     text = wording.times(ratio["mean"])
     if ratio.get("low") is not None and ratio.get("high") is not None:
-        text += f" [{ratio['low']:.2f}, {ratio['high']:.2f}]"
+        text += f" [{wording.times_bound(ratio['low'])}, {wording.times_bound(ratio['high'])}]"
     return badge, text
 
 

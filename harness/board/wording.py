@@ -84,6 +84,11 @@ def times(value: float | None) -> str:
     return ABSENT if value is None else f"{value:.2f}×"
 
 
+def times_bound(value: float) -> str:
+    """Return an end of a ratio's interval, `1.03`: two or three rounds may leave it next to open, `<0.01` or `>100`."""
+    return "<0.01" if value < 0.01 else ">100" if value > 100.0 else f"{value:.2f}"
+
+
 def speed(row: Mapping[str, Any]) -> str:
     """Return images per second with the ratio to the baseline: `12,345 (1.03×)`."""
     if row["images_per_second"] is None:

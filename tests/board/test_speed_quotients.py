@@ -92,3 +92,12 @@ def test_a_mark_beside_noisy_rounds_alone_says_nothing_of_rounds_that_count(inpu
         assert "† By round, over the same rounds of arm and baseline" in told, name
         assert "≈ Not judged: in every round that arm and baseline share one or both were noisy" in told, name
         assert "rounds that count" not in told, name
+
+
+def test_an_interval_that_two_rounds_leave_next_to_open_has_no_digits(inputs: Any) -> None:
+    given = inputs({"plain": 0.0, "arm": 0.5}, rounds=2)
+    for timing, rate in zip(given.timings, (100.0, 100.0, 100.0, 30.0), strict=True):
+        timing["images_per_second"] = rate
+    page = render.html(board_of(given))
+    # The mean of the logs is ln 0.3 / 2; t(1) is 12.7 at 0.05, so the ends lie 12.7 × 0.602 from it.
+    assert "0.55× [&lt;0.01, &gt;100]" in page
