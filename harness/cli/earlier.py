@@ -21,6 +21,8 @@ MOST_TRIALS = 400
 LEAST_PAIRS = 3
 """With fewer a standard deviation says next to nothing."""
 
+_ASKED_FOR = {"arms", "baseline", "manifests", "trials"}
+"""Of a plan: what a forecast reads."""
 _FAR = {"dataset": 100, "backbone": 30, "budget": 10, "tricks": 3}
 """How far apart a difference in one key puts two recipes; in any other key it is 1. Tricks change what a step costs."""
 
@@ -75,6 +77,8 @@ def earlier_runs(results: Path) -> Iterator[Earlier]:
         try:
             plan = store.read_plan()
         except StoreError:  # most often no suite's folder
+            continue
+        if _ASKED_FOR - plan.keys():  # intact, and not of this program
             continue
         trials = [trial["id"] for trial in plan["trials"][:MOST_TRIALS]]
         found = {trial: store.good(trial) for trial in dict.fromkeys(trials)}

@@ -79,14 +79,21 @@ def gate(paths: Sequence[Path], settings: Settings) -> int:
     raise GateRefused(_FORMS)
 
 
+def _arms(text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise GateRefused(f'--arms "{text}" names no arm')
+    return names
+
+
 def gate_commits(suite: Path, settings: Settings) -> int:
     """Measure two states of the code side by side, and judge them."""
-    rules = _rules(settings)
+    arms, rules = _arms(settings.arms), _rules(settings)
     note_own_settings(suite, "measures both commits")
     sampling = Sampling(
-        arms=tuple(name.strip() for name in settings.arms.split(",") if name.strip())
-        if settings.arms
-        else None,
+        arms=arms,
         replicates=settings.accuracy,
         margin=settings.margin,
         data=settings.data,

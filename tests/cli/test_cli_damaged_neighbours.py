@@ -8,6 +8,8 @@ import pytest
 from harness.cli.earlier import earlier_runs
 from harness.cli.effect import newest_effects
 from harness.cli.timing_cost import round_seconds
+from harness.record.plans import plan_hash
+from harness.record.store import Store
 
 PLAIN = {"dataset": {"name": "digits", "params": {}}, "tricks": []}
 SMOOTH = {**PLAIN, "tricks": [{"name": "label-smoothing", "params": {}}]}
@@ -38,6 +40,16 @@ def test_a_neighbour_whose_latest_plan_has_no_name_is_left_out(made_results, tmp
     made_results(tmp_path / "aa", (0, 1))
     made_results(tmp_path / "zz", (0, 1))
     (tmp_path / "zz" / "plans" / "latest").write_bytes(text)
+    assert [run.name for run in earlier_runs(tmp_path)] == ["aa"]
+
+
+@pytest.mark.parametrize("lacks", ["manifests", "baseline", "arms"])
+def test_a_neighbour_whose_intact_plan_lacks_what_plans_have_is_left_out(made_results, tmp_path, lacks):
+    made_results(tmp_path / "aa", (0, 1))
+    made_results(tmp_path / "zz", (0, 1))
+    store = Store(tmp_path / "zz")
+    plan = {key: value for key, value in store.read_plan().items() if key != lacks}
+    store.write_plan({**plan, "hash": plan_hash(plan)})
     assert [run.name for run in earlier_runs(tmp_path)] == ["aa"]
 
 

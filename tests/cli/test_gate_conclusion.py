@@ -153,6 +153,13 @@ def test_reports_that_would_be_lost_are_refused_before_anything_is_measured(
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.parametrize("names", ["", ",", " , "])
+def test_arms_that_name_none_are_refused(tmp_path, names):
+    settings = gating.Settings("HEAD", None, 1, names, 0, None, None, "cpu", 1.0, None, None, None, None)
+    with pytest.raises(GateRefused, match="names no arm"):
+        gating.gate_commits(tmp_path / "s.toml", settings)
+
+
 def fill_history(stored, folder, values):
     """Write a history of the candidate's benchmark with these values; return its file."""
     gate(stored, history=folder)
