@@ -71,6 +71,11 @@ def test_a_baseline_of_another_plan_and_records_that_name_none_are_not_told(
     assert board["stamps"] == as_it_was["stamps"] and "run_under_other_plans" not in board
 
 
+def test_an_arm_that_is_not_compared_is_not_asked_for(made: Any) -> None:
+    made.plan["arms"][1]["compared"] = False  # trained for others, as a teacher is
+    assert "run_under_other_plans" not in board_of(made)
+
+
 def test_arms_that_share_their_trials_count_them_once(made: Any) -> None:
     for trial in made.plan["trials"]:
         if trial["arm"] == "b":
