@@ -44,6 +44,7 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_a_suite_is_previewed_and_again_with_the_same_bytes(harness, suite, tmp_path):
     done = harness("preview", suite, "--results", tmp_path / "results")
     assert done.returncode == 0, done.stderr
@@ -77,6 +78,7 @@ def test_a_suite_is_previewed_and_again_with_the_same_bytes(harness, suite, tmp_
     assert sorted(contents(folder)) == ["index.html", "mixup.png", "mixup.webp", "preview.json"]
 
 
+@pytest.mark.slow
 def test_the_board_shows_the_preview_that_is_there(harness, suite, tmp_path):
     results = tmp_path / "results"
     assert harness("preview", suite, "--results", results).returncode == 0

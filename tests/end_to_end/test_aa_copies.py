@@ -14,6 +14,7 @@ def board_of(folder):
     return json.loads((folder / "leaderboard.json").read_text())
 
 
+@pytest.mark.slow
 def test_copies_run_in_a_folder_of_their_own_and_the_exit_code_is_the_verdict(place):
     path = place.suite("[arms.other]\noptimizer = { lr = 0.5 }\n".replace("{ lr", '{ name = "toy-sgd", lr'))
     path.write_text(path.read_text().replace("alpha = 0.5", "alpha = 0.05"))
