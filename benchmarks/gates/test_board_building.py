@@ -120,5 +120,5 @@ def test_the_board_of_ten_thousand_records_is_rendered_in_time(benchmark: Any) -
     plan, records = study()
     board = build(plan, records, [])
     page = benchmark.pedantic(render.html, args=(board,), rounds=5, warmup_rounds=1)
-    assert page.count("<details") == ARMS
+    assert page.count('<details id="arm-') == ARMS
     assert benchmark.stats.stats.median < 0.5
